@@ -1,0 +1,1678 @@
+"""Every compiled function of the simulator, in the order the data flows:
+
+    actions -> control -> dynamics -> targets -> neighbours -> collisions -> reward -> observation
+
+One file that imports nothing else of the package, because numba's disk cache notices changes only
+in the file that holds a function: what another module decides comes in through ``settings``.
+
+**Layout.**  Drones are stored in blocks of 16 lanes, ``blocks[block, row, lane]``: a row is one
+quantity (a table of rows follows), a lane is one drone.  A swarm takes ceil(N / 16) blocks; its
+last lanes may be padding, parked far away.  Every loop over lanes sees its block through
+:func:`view`, whose shape is a compile-time constant: strides are then known, LLVM needs no run-time
+alias checks and emits full-width SIMD.  The physics itself is plain scalar code.
+
+**Types.**  Everything is float32; constants are wrapped, since float32 times a Python literal
+would be computed in float64.  Division follows NumPy (``error_model``), because the Python model's
+check stops vectorisation.  Of fast-math only ``contract``, ``arcp`` and ``nsz`` are on: a NaN stays
+a NaN.
+"""
+
+import math
+
+import numpy as np
+from llvmlite import ir
+from numba import carray, config, njit, types
+from numba.extending import intrinsic
+
+LANES = 16
+MAX_NEIGHBOURS = 8
+
+# ---- rows of a block ---------------------------------------------------------------------------
+POSITION = 0  # 3, m, world frame
+VELOCITY = 3  # 3, m/s, world frame
+ATTITUDE = 6  # 4, unit quaternion w x y z, body -> world
+RATES = 10  # 3, rad/s, body frame
+ROTORS = 13  # 4, rad/s
+STATE_ROWS = 17
+AIRFRAME = 17  # 14, in the order of airframe.PARAMETERS
+ACTION = 31  # 4, the latest action, clipped
+CHANGE = 35  # squared change of the action
+BEFORE = 36  # 3, position before the step
+MOVED = 39  # length of the step, m
+TARGET = 40  # 3, m
+TARGET_VELOCITY = 43  # 3, m/s
+DISTANCE = 46  # to the target, m
+LAST_DISTANCE = 47  # of the step before
+ACTIVE = 48  # 1, or 0: padding, or crashed for good
+HIT = 49  # 1 when it collided with a drone that crashed in this step
+COLLIDING = 50  # 1 when nearer to another drone than the collision distance in this step
+COLLIDED = 51  # the same for the step before
+NEAREST = 52  # distance to the nearest drone, m
+CRASHED = 53  # 1 when it left the arena in this step
+FAULT = 54  # 1 when that was a numerical blow-up
+PASSED = 55  # 1 when it passed its ring in this step
+RING = 56  # index of the ring it flies to
+CENTRE = 57  # 3, of the motion model
+AIM = 60  # 3, velocity at which a ring wants to be passed; zero but for races
+COSINE = 63  # 4 x 3, of the motion model
+SINE = 75  # 4 x 3
+# Sums over the episode, for the metrics
+SCORE = 87  # 1 - distance / arena diagonal - colliding
+COLLISIONS = 88  # encounters, counted when they start
+COLLISION_STEPS = 89
+CRASHES = 90
+FAULTS = 91
+RINGS = 92  # rings passed
+LATE_SQUARES = 93  # squared distance over the last fifth
+LATE_FARTHEST = 94  # greatest distance over the last fifth
+SEPARATION = 95  # least distance to another drone after the first two seconds
+RETURN = 96  # sum of rewards
+REWARD = 97  # of this step
+LANE = 98  # the lane's own number, for comparing in floats
+BEST = 99  # 3, the least keys so far
+FLOOR = 102  # keys up to this one have been found before
+DOUBT = 103  # 1 where keys cannot tell the nearest drones apart
+CLOSE = 104  # 1 where a collision within the step is possible
+STRUCK = 105  # 1 where the crashed drone looked at hit another
+# The nearest drones' keys, nearest first; one more than may be observed, in whole passes of three
+NEAR = 106
+ROWS = NEAR + 3 * (MAX_NEIGHBOURS // 3 + 1)
+
+# ---- rows of a tile: 16 drones that are near each other, for the neighbour search of large swarms
+TILE_NAME = 3  # the drone's index; rows 0 to 2 are its position
+TILE_BEST = 4  # 3, the least keys so far
+TILE_FLOOR = 7  # keys up to this one have been found before
+TILE_DOUBT = 8  # 1 where keys cannot tell the nearest drones apart
+TILE_ROWS = 9
+MAX_TILES = 256
+BOX_GAP = 6  # rows 0 to 5 of the boxes are their low and high corners; this is a squared distance
+BOX_LIST = 7  # tiles worth a comparison
+BOX_ROWS = 8
+FEW_BLOCKS = 8  # up to here every drone is compared with every other
+
+# ---- columns of the per-swarm table (int64) ----------------------------------------------------
+STEP = 0  # steps since the reset
+HARMONICS_USED = 1
+HOLDS = 2  # 1 when a drone's target is where it started
+NUM_RINGS = 3
+LAST_UNFORMED = 4  # latest step with fewer than 95 % of the drones near their targets
+RANDOM_KEY = 5
+RESPAWN_COUNT = 6
+VISITS = 7  # tile pairs compared right after the latest sort; 0 asks for a new one
+CLEAN = 8  # 1 when the output array of crashes holds none of this swarm
+SWARM_COLUMNS = 9
+
+# ---- entries of the settings (float32) ---------------------------------------------------------
+TIME_STEP = 0
+ARENA = 1  # 3
+DIAGONAL = 4
+COLLISION_DISTANCE = 5
+RESPAWNS = 6  # 1: a crashed drone is put back; 0: it is gone
+SUBSTEPS = 7
+LATE_FROM = 8  # first step of the last fifth
+RING_RADIUS_SQUARED = 9
+WEIGHTS = 10  # 9, in the order of RewardWeights
+OFFSET_SCALES = 19  # 3, m; this and what follows as in observation.py
+VELOCITY_SCALE = 22  # m/s
+RATE_SCALE = 23  # rad/s
+NEIGHBOUR_SCALE = 24  # m
+SETTINGS = 25
+
+OWN_COLUMNS = 22  # of the observation, before those of the neighbours, which take 6 each
+MAX_OBSERVATION = OWN_COLUMNS + 6 * MAX_NEIGHBOURS
+MAX_SPEED = np.float32(50.0)  # clamp on each component, m/s
+MAX_RATE = np.float32(50.0)  # clamp on each component, rad/s
+PARKED = np.float32(1e15)  # where lanes that are not in play stand; its square is still finite
+FAR = np.float32(1e30)  # squared distances beyond this are to parked drones
+FARTHEST = np.float32(3e38)
+FORMED_DISTANCE = np.float32(0.25)  # m, and the share of drones that must be within it
+FORMED_SHARE = 0.95
+SETTLING_STEPS = 40  # 2 s, from when the least separation counts
+SANE = np.float32(1e6)  # no sum over a drone's state is larger unless the numbers have blown up
+RESPAWN_TRIALS = 32
+
+ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
+TWO, THREE, ZERO_BITS = np.float32(2), np.float32(3), np.int32(0)
+SIXTH, TINY = np.float32(1 / 6), np.float32(1e-9)
+PRECISION_SCALE = np.float32(0.1)
+
+_OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "arcp", "nsz"}, "nogil": True}
+
+
+def compiled(**options):
+    """``njit`` with this module's options and, where some folder is writable, a disk cache."""
+
+    def decorate(function):
+        try:
+            return njit(cache=True, **_OPTIONS, **options)(function)
+        except RuntimeError:  # "no locator available": nothing is writable
+            return njit(**_OPTIONS, **options)(function)
+
+    return decorate
+
+
+scalar = compiled(forceinline=True)  # merged into its caller, so that loops over lanes vectorise
+lanes = compiled()
+
+
+@intrinsic
+def _address(typingctx, array, index):
+    """Pointer to ``array[index]``'s data."""
+
+    def codegen(context, builder, signature, arguments):
+        view_ = context.make_array(signature.args[0])(context, builder, arguments[0])
+        stride = builder.extract_value(view_.strides, 0)
+        data = builder.ptrtoint(view_.data, stride.type)
+        offset = builder.mul(
+            stride, context.cast(builder, arguments[1], signature.args[1], types.intp)
+        )
+        return builder.inttoptr(builder.add(data, offset), view_.data.type)
+
+    return types.CPointer(array.dtype)(array, index), codegen
+
+
+@intrinsic
+def _pack(typingctx, value, mask, name):
+    """The float32 whose bits are those of ``value`` under the mask, and ``name`` elsewhere."""
+
+    def codegen(context, builder, signature, arguments):
+        bits = builder.bitcast(arguments[0], ir.IntType(32))
+        bits = builder.or_(builder.and_(bits, arguments[1]), arguments[2])
+        return builder.bitcast(bits, ir.FloatType())
+
+    return types.float32(types.float32, types.int32, types.int32), codegen
+
+
+@intrinsic
+def _unpack(typingctx, key, mask):
+    """What a float32's bits hold outside the mask, as an int32."""
+
+    def codegen(context, builder, signature, arguments):
+        bits = builder.bitcast(arguments[0], ir.IntType(32))
+        return builder.and_(bits, builder.not_(arguments[1]))
+
+    return types.int32(types.float32, types.int32), codegen
+
+
+@intrinsic
+def _any_positive(typingctx, array, place):
+    """Whether one of the 16 floats from ``array[place]`` on, flat, is above zero."""
+    vector = ir.VectorType(ir.FloatType(), LANES)
+
+    def codegen(context, builder, signature, arguments):
+        array_ = context.make_array(signature.args[0])(context, builder, arguments[0])
+        start = builder.bitcast(builder.gep(array_.data, [arguments[1]]), vector.as_pointer())
+        row = builder.load(start)
+        row.align = 4
+        zeros = ir.Constant(vector, [0.0] * LANES)
+        bits = builder.bitcast(builder.fcmp_ordered(">", row, zeros), ir.IntType(LANES))
+        return builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(LANES), 0))
+
+    return types.boolean(array, types.intp), codegen
+
+
+@intrinsic
+def _greatest(typingctx, array, place):
+    """The greatest of the 16 floats from ``array[place]`` on, flat."""
+
+    def codegen(context, builder, signature, arguments):
+        array_ = context.make_array(signature.args[0])(context, builder, arguments[0])
+        start = builder.gep(array_.data, [arguments[1]])
+        vector = ir.VectorType(ir.FloatType(), LANES)
+        row = builder.load(builder.bitcast(start, vector.as_pointer()))
+        row.align = 4
+        width = LANES
+        while width > 1:  # fold the halves onto each other
+            width //= 2
+            halves = [
+                builder.shuffle_vector(
+                    row, row, ir.Constant(ir.VectorType(ir.IntType(32), width), list(order))
+                )
+                for order in (range(width), range(width, 2 * width))
+            ]
+            row = builder.select(builder.fcmp_ordered(">", *halves), *halves)
+        return builder.extract_element(row, ir.Constant(ir.IntType(32), 0))
+
+    return types.float32(array, types.intp), codegen
+
+
+@intrinsic
+def _transpose(typingctx, array, source, to, target, stride):
+    """Copy an 8 x 8 tile, transposed, from a flat array with rows of 16 to one with any stride.
+
+    LLVM does not find this by itself: element by element the copy takes four times as long.
+    """
+    vector = ir.VectorType(ir.FloatType(), 8)
+
+    def codegen(context, builder, signature, arguments):
+        def pointer(which, offset):
+            array_ = context.make_array(signature.args[which])(context, builder, arguments[which])
+            return builder.gep(array_.data, [offset])
+
+        def mix(one, other, *lanes_):
+            mask = ir.Constant(ir.VectorType(ir.IntType(32), 8), list(lanes_))
+            return builder.shuffle_vector(one, other, mask)
+
+        start = pointer(0, arguments[1])
+        rows = []
+        for row in range(8):
+            place = builder.gep(start, [ir.Constant(ir.IntType(64), LANES * row)])
+            loaded = builder.load(builder.bitcast(place, vector.as_pointer()))
+            loaded.align = 4
+            rows.append(loaded)
+        pairs = [
+            mix(rows[i], rows[i + 1], *order)
+            for i in range(0, 8, 2)
+            for order in ((0, 8, 1, 9, 4, 12, 5, 13), (2, 10, 3, 11, 6, 14, 7, 15))
+        ]
+        fours = [
+            mix(pairs[i + j], pairs[i + j + 2], *order)
+            for i in (0, 4)
+            for j in (0, 1)
+            for order in ((0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15))
+        ]
+        columns = [
+            mix(fours[i], fours[i + 4], *order)
+            for order in ((0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15))
+            for i in range(4)
+        ]
+        end = pointer(2, arguments[3])
+        for column in range(8):
+            offset = builder.mul(arguments[4], ir.Constant(ir.IntType(64), column))
+            place = builder.bitcast(builder.gep(end, [offset]), vector.as_pointer())
+            builder.store(columns[column], place).align = 4
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, to, types.intp, types.intp), codegen
+
+
+if config.DISABLE_JIT:
+
+    def view(blocks, index):
+        """Block ``index``, shape (ROWS, LANES)."""
+        return blocks[index]
+
+    def columns_of(scratch):
+        """The scratch, shape (MAX_OBSERVATION, LANES)."""
+        return scratch
+
+    def tile_of(tiles, index):
+        """Tile ``index``, shape (TILE_ROWS, LANES)."""
+        return tiles[index]
+
+    def boxes_of(boxes):
+        """The tiles' boxes, shape (BOX_ROWS, MAX_TILES)."""
+        return boxes
+
+    def any_positive(blocks, index, row):
+        """See below."""
+        return bool((blocks[index, row] > 0).any())
+
+    def greatest(rows, place):
+        """See below."""
+        return rows.reshape(-1)[place : place + LANES].max()
+
+    def key_of(squared, mask, name):
+        """See below."""
+        return np.int32((np.float32(squared).view(np.int32) & mask) | name).view(np.float32)
+
+    def name_of(key, mask):
+        """See below."""
+        return int(np.float32(key).view(np.int32) & ~mask)
+
+    def transpose(scratch, row, lane, rows, start, size):
+        """See below."""
+        for i in range(8):
+            rows[start + i * size : start + i * size + 8] = scratch[row : row + 8, lane + i]
+
+else:
+
+    @scalar
+    def view(blocks, index):
+        """Block ``index``, seen with a shape that is a compile-time constant."""
+        return carray(_address(blocks, index), (ROWS, LANES))
+
+    @scalar
+    def columns_of(scratch):
+        """The scratch, likewise."""
+        return carray(_address(scratch, 0), (MAX_OBSERVATION, LANES))
+
+    @scalar
+    def tile_of(tiles, index):
+        """Tile ``index``, likewise."""
+        return carray(_address(tiles, index), (TILE_ROWS, LANES))
+
+    @scalar
+    def boxes_of(boxes):
+        """The tiles' boxes, likewise."""
+        return carray(_address(boxes, 0), (BOX_ROWS, MAX_TILES))
+
+    @scalar
+    def any_positive(blocks, index, row):
+        """Whether a row of a block is positive in any lane: far cheaper than asking each lane."""
+        return _any_positive(blocks, (index * ROWS + row) * LANES)
+
+    @scalar
+    def greatest(rows, place):
+        """The greatest of the 16 floats from flat index ``place`` on."""
+        return _greatest(rows, place)
+
+    @scalar
+    def key_of(squared, mask, name):
+        """A float that sorts by squared distance, then by index: its low bits hold the index.
+
+        Positive floats order like their bits, so the least key is the nearest drone.
+        """
+        return _pack(squared, mask, name)
+
+    @scalar
+    def name_of(key, mask):
+        """The index in a key."""
+        return _unpack(key, mask)
+
+    @scalar
+    def transpose(scratch, row, lane, rows, start, size):
+        """Write rows ``row`` to ``row + 7`` of eight lanes as eight columns, ``size`` apart."""
+        _transpose(scratch, row * LANES + lane, rows, start, size)
+
+
+# ---- helpers -----------------------------------------------------------------------------------
+
+
+@scalar
+def clamp(value, limit):
+    """``value`` within [-limit, limit]; a NaN stays one."""
+    value = limit if value > limit else value
+    return -limit if value < -limit else value
+
+
+@scalar
+def squash(x, y, z, scale):
+    """The factor that turns v into v / (scale + |v|)."""
+    return ONE / (scale + math.sqrt(x * x + y * y + z * z))
+
+
+@scalar
+def to_body(x, y, z, qw, qx, qy, qz):
+    """A world vector in the body frame: the transposed rotation matrix applied to it."""
+    return (
+        (ONE - TWO * (qy * qy + qz * qz)) * x + TWO * (qx * qy + qw * qz) * y
+        + TWO * (qx * qz - qw * qy) * z,
+        TWO * (qx * qy - qw * qz) * x + (ONE - TWO * (qx * qx + qz * qz)) * y
+        + TWO * (qy * qz + qw * qx) * z,
+        TWO * (qx * qz + qw * qy) * x + TWO * (qy * qz - qw * qx) * y
+        + (ONE - TWO * (qx * qx + qy * qy)) * z,
+    )  # fmt: skip
+
+
+# ---- dynamics: the physics, once ---------------------------------------------------------------
+
+
+@scalar
+def command(action, hover, top):
+    """Rotor speed for an action in [-1, 1]: 0 hovers, 1 is the top speed, -1 stops; rad/s."""
+    return hover + action * ((top - hover) if action > ZERO else hover)
+
+
+@scalar
+def derivative(state, commands, airframe):
+    """Time derivative of a quadrotor's state.
+
+    Rigid body with four first-order rotors (e.g. Mahony, Kumar & Corke, "Multirotor Aerial
+    Vehicles", 2012), linear drag and angular damping.
+
+    Args:
+        state: position 3, velocity 3, quaternion 4, body rates 3, rotor speeds 4.
+        commands: the four rotor speeds aimed at, rad/s.
+        airframe: the 14 numbers of ``airframe.PARAMETERS``.
+    """
+    vx, vy, vz = state[3], state[4], state[5]
+    qw, qx, qy, qz = state[6], state[7], state[8], state[9]
+    p, q, r = state[10], state[11], state[12]
+    mass, inertia_x, inertia_y, inertia_z = airframe[0], airframe[1], airframe[2], airframe[3]
+    arm, thrust, torque_ratio, drag = airframe[4], airframe[5], airframe[6], airframe[7]
+    damping, gravity, lag, rotor_inertia = airframe[8], airframe[9], airframe[11], airframe[12]
+
+    # Divisions stand beside constants only: each is done once per step, not in every stage.
+    lift, slow, quick = thrust / mass, drag / mass, ONE / lag
+    roll, roll_damping, roll_coupling = (
+        arm * thrust / inertia_x, damping / inertia_x, (inertia_y - inertia_z) / inertia_x
+    )  # fmt: skip
+    pitch, pitch_damping, pitch_coupling = (
+        arm * thrust / inertia_y, damping / inertia_y, (inertia_z - inertia_x) / inertia_y
+    )  # fmt: skip
+    yaw, yaw_damping, yaw_coupling = (
+        torque_ratio * thrust / inertia_z, damping / inertia_z, (inertia_x - inertia_y) / inertia_z
+    )  # fmt: skip
+    reaction = rotor_inertia / inertia_z
+
+    a0 = quick * (commands[0] - state[13])
+    a1 = quick * (commands[1] - state[14])
+    a2 = quick * (commands[2] - state[15])
+    a3 = quick * (commands[3] - state[16])
+    s0, s1, s2, s3 = (
+        state[13] * state[13], state[14] * state[14], state[15] * state[15], state[16] * state[16]
+    )  # fmt: skip
+    x_pair, y_pair = s0 + s2, s1 + s3
+    push = lift * (x_pair + y_pair)
+    twice = TWO * push
+    hp, hq, hr = HALF * p, HALF * q, HALF * r
+    return (
+        vx,
+        vy,
+        vz,
+        twice * (qx * qz + qw * qy) - slow * vx,
+        twice * (qy * qz - qw * qx) - slow * vy,
+        push - twice * (qx * qx + qy * qy) - slow * vz - gravity,
+        -qx * hp - qy * hq - qz * hr,
+        qw * hp + qy * hr - qz * hq,
+        qw * hq + qz * hp - qx * hr,
+        qw * hr + qx * hq - qy * hp,
+        roll * (s1 - s3) - roll_damping * p + roll_coupling * (q * r),
+        pitch * (s2 - s0) - pitch_damping * q + pitch_coupling * (r * p),
+        yaw * (x_pair - y_pair) + reaction * (a0 - a1 + a2 - a3)
+        - yaw_damping * r + yaw_coupling * (p * q),
+        a0,
+        a1,
+        a2,
+        a3,
+    )  # fmt: skip
+
+
+@scalar
+def along(state, rate, time):
+    """``state + time * rate``."""
+    return (
+        state[0] + time * rate[0], state[1] + time * rate[1], state[2] + time * rate[2],
+        state[3] + time * rate[3], state[4] + time * rate[4], state[5] + time * rate[5],
+        state[6] + time * rate[6], state[7] + time * rate[7], state[8] + time * rate[8],
+        state[9] + time * rate[9], state[10] + time * rate[10], state[11] + time * rate[11],
+        state[12] + time * rate[12], state[13] + time * rate[13], state[14] + time * rate[14],
+        state[15] + time * rate[15], state[16] + time * rate[16],
+    )  # fmt: skip
+
+
+@scalar
+def rk4_step(state, commands, airframe, time_step):
+    """The state one classical Runge-Kutta step later."""
+    half, sixth = HALF * time_step, SIXTH * time_step
+    k1 = derivative(state, commands, airframe)
+    k2 = derivative(along(state, k1, half), commands, airframe)
+    total = along(along(state, k1, sixth), k2, TWO * sixth)
+    k3 = derivative(along(state, k2, half), commands, airframe)
+    total = along(total, k3, TWO * sixth)
+    k4 = derivative(along(state, k3, time_step), commands, airframe)
+    return along(total, k4, sixth)
+
+
+@lanes
+def load_actions(blocks, index, actions, start, count, scratch):
+    """Clip the actions of ``count`` drones, from ``actions[start]`` on, into the block's lanes."""
+    block, raw = view(blocks, index), columns_of(scratch)
+    for lane in range(count):
+        raw[0, lane] = actions[start + 4 * lane]
+        raw[1, lane] = actions[start + 4 * lane + 1]
+        raw[2, lane] = actions[start + 4 * lane + 2]
+        raw[3, lane] = actions[start + 4 * lane + 3]
+    for lane in range(LANES):
+        a0, a1 = clamp(raw[0, lane], ONE), clamp(raw[1, lane], ONE)
+        a2, a3 = clamp(raw[2, lane], ONE), clamp(raw[3, lane], ONE)
+        d0, d1 = a0 - block[ACTION, lane], a1 - block[32, lane]
+        d2, d3 = a2 - block[33, lane], a3 - block[34, lane]
+        block[CHANGE, lane] = d0 * d0 + d1 * d1 + d2 * d2 + d3 * d3
+        block[31, lane], block[32, lane], block[33, lane], block[34, lane] = a0, a1, a2, a3
+
+
+@lanes
+def fly(blocks, index, settings):
+    """Advance a block by one control step; note who left the arena."""
+    block = view(blocks, index)
+    time_step = settings[TIME_STEP]
+    reach_x, reach_y, reach_z = settings[ARENA], settings[ARENA + 1], settings[ARENA + 2]
+    for lane in range(LANES):
+        block[BEFORE, lane] = block[POSITION, lane]
+        block[BEFORE + 1, lane] = block[POSITION + 1, lane]
+        block[BEFORE + 2, lane] = block[POSITION + 2, lane]
+    for _ in range(int(settings[SUBSTEPS])):
+        for lane in range(LANES):
+            state = (
+                block[0, lane], block[1, lane], block[2, lane], block[3, lane], block[4, lane],
+                block[5, lane], block[6, lane], block[7, lane], block[8, lane], block[9, lane],
+                block[10, lane], block[11, lane], block[12, lane], block[13, lane],
+                block[14, lane], block[15, lane], block[16, lane],
+            )  # fmt: skip
+            airframe = (
+                block[17, lane], block[18, lane], block[19, lane], block[20, lane],
+                block[21, lane], block[22, lane], block[23, lane], block[24, lane],
+                block[25, lane], block[26, lane], block[27, lane], block[28, lane],
+                block[29, lane], block[30, lane],
+            )  # fmt: skip
+            hover, top = airframe[13], airframe[10]
+            commands = (
+                command(block[ACTION, lane], hover, top),
+                command(block[ACTION + 1, lane], hover, top),
+                command(block[ACTION + 2, lane], hover, top),
+                command(block[ACTION + 3, lane], hover, top),
+            )
+            state = rk4_step(state, commands, airframe, time_step)
+            norm = ONE / math.sqrt(
+                state[6] * state[6] + state[7] * state[7]
+                + state[8] * state[8] + state[9] * state[9]
+            )  # fmt: skip
+            block[0, lane] = state[0]
+            block[1, lane] = state[1]
+            block[2, lane] = state[2]
+            block[3, lane] = clamp(state[3], MAX_SPEED)
+            block[4, lane] = clamp(state[4], MAX_SPEED)
+            block[5, lane] = clamp(state[5], MAX_SPEED)
+            block[6, lane] = state[6] * norm
+            block[7, lane] = state[7] * norm
+            block[8, lane] = state[8] * norm
+            block[9, lane] = state[9] * norm
+            block[10, lane] = clamp(state[10], MAX_RATE)
+            block[11, lane] = clamp(state[11], MAX_RATE)
+            block[12, lane] = clamp(state[12], MAX_RATE)
+            block[13, lane] = state[13]
+            block[14, lane] = state[14]
+            block[15, lane] = state[15]
+            block[16, lane] = state[16]
+    for lane in range(LANES):
+        x, y, z = block[0, lane], block[1, lane], block[2, lane]
+        dx, dy, dz = x - block[BEFORE, lane], y - block[37, lane], z - block[38, lane]
+        block[MOVED, lane] = math.sqrt(dx * dx + dy * dy + dz * dz)
+        # Every quantity in one sum, so that a NaN or an infinity anywhere shows.
+        total = (
+            abs(x) + abs(y) + abs(z)
+            + block[3, lane] + block[4, lane] + block[5, lane] + block[6, lane] + block[7, lane]
+            + block[8, lane] + block[9, lane] + block[10, lane] + block[11, lane]
+            + block[12, lane] + block[13, lane] + block[14, lane] + block[15, lane]
+            + block[16, lane]
+        )  # fmt: skip
+        sane = abs(total) < SANE
+        inside = (abs(x) <= reach_x) & (abs(y) <= reach_y) & (abs(z) <= reach_z) & sane
+        block[FAULT, lane] = ZERO if sane else block[ACTIVE, lane]
+        block[CRASHED, lane] = ZERO if inside else block[ACTIVE, lane]
+        block[HIT, lane] = ZERO
+
+
+# ---- targets -----------------------------------------------------------------------------------
+
+
+@lanes
+def move_targets(blocks, index, harmonics, waves):
+    """Targets and their velocities by the motion model of ``tasks.py``.
+
+    ``waves[k]`` is (cos, sin, frequency) of harmonic k at this time, shared by the swarm.
+    """
+    block = view(blocks, index)
+    for row in range(3):
+        for lane in range(LANES):
+            block[TARGET + row, lane] = block[CENTRE + row, lane]
+            block[TARGET_VELOCITY + row, lane] = block[AIM + row, lane]
+    for k in range(harmonics):
+        cosine, sine, frequency = waves[k, 0], waves[k, 1], waves[k, 2]
+        for row in range(3):
+            for lane in range(LANES):
+                a, b = block[COSINE + 3 * k + row, lane], block[SINE + 3 * k + row, lane]
+                block[TARGET + row, lane] += a * cosine + b * sine
+                block[TARGET_VELOCITY + row, lane] += frequency * (b * cosine - a * sine)
+
+
+@lanes
+def measure(blocks, index):
+    """Distances to the targets."""
+    block = view(blocks, index)
+    for lane in range(LANES):
+        x = block[TARGET, lane] - block[POSITION, lane]
+        y = block[41, lane] - block[1, lane]
+        z = block[42, lane] - block[2, lane]
+        block[DISTANCE, lane] = math.sqrt(x * x + y * y + z * z)
+
+
+@lanes
+def pass_rings(blocks, index, radius_squared):
+    """Note who flew through the ring it aims at, from behind to the front, in this step."""
+    block = view(blocks, index)
+    for lane in range(LANES):
+        x, y, z = block[TARGET, lane], block[TARGET + 1, lane], block[TARGET + 2, lane]
+        nx, ny, nz = block[AIM, lane], block[AIM + 1, lane], block[AIM + 2, lane]
+        ax, ay, az = (
+            block[BEFORE, lane] - x, block[BEFORE + 1, lane] - y, block[BEFORE + 2, lane] - z
+        )  # fmt: skip
+        bx, by, bz = (
+            block[POSITION, lane] - x, block[POSITION + 1, lane] - y, block[POSITION + 2, lane] - z
+        )  # fmt: skip
+        behind, ahead = ax * nx + ay * ny + az * nz, bx * nx + by * ny + bz * nz
+        part = behind / (behind - ahead - TINY)
+        cx, cy, cz = ax + part * (bx - ax), ay + part * (by - ay), az + part * (bz - az)
+        through = (behind < ZERO) & (ahead >= ZERO)
+        within = cx * cx + cy * cy + cz * cz <= radius_squared
+        block[PASSED, lane] = block[ACTIVE, lane] if through & within else ZERO
+
+
+@lanes
+def next_ring(block, lane, rings, num_rings):
+    """Turn the drone in a lane to the ring after the one it passed."""
+    ring = (int(block[RING, lane]) + 1) % num_rings
+    block[RING, lane] = np.float32(ring)
+    for row in range(3):
+        block[CENTRE + row, lane] = rings[ring, row]
+        block[AIM + row, lane] = rings[ring, 3 + row]
+        block[TARGET + row, lane] = rings[ring, row]
+        block[TARGET_VELOCITY + row, lane] = rings[ring, 3 + row]
+
+
+# ---- neighbours --------------------------------------------------------------------------------
+
+
+@scalar
+def apart(block, lane, x, y, z):
+    """Squared distance from a lane's drone to a point."""
+    dx, dy, dz = block[POSITION, lane] - x, block[1, lane] - y, block[2, lane] - z
+    return dx * dx + dy * dy + dz * dz
+
+
+@scalar
+def insert(best, key):
+    """The three least keys so far, given one more."""
+    key0 = key if key < best[0] else best[0]
+    key = best[0] if key < best[0] else key
+    key1 = key if key < best[1] else best[1]
+    key = best[1] if key < best[1] else key
+    return key0, key1, key if key < best[2] else best[2]
+
+
+@lanes
+def find_three(blocks, first, num_blocks, index, found, mask):
+    """Write each lane's three least keys, beyond those ``found`` before, to ``NEAR + found`` on.
+
+    Rows with a constant number do the work: one that varies would bring alias checks back.
+    """
+    block = view(blocks, index)
+    for lane in range(LANES):
+        block[FLOOR, lane] = block[BEST + 2, lane] if found > 0 else -ONE
+        block[BEST, lane] = FARTHEST
+        block[BEST + 1, lane] = FARTHEST
+        block[BEST + 2, lane] = FARTHEST
+    for theirs in range(num_blocks):
+        other = view(blocks, first + theirs)
+        # Four at a time, so that the best so far is loaded and stored a quarter as often.
+        for that in range(0, LANES, 4):
+            x0, y0, z0 = other[0, that], other[1, that], other[2, that]
+            x1, y1, z1 = other[0, that + 1], other[1, that + 1], other[2, that + 1]
+            x2, y2, z2 = other[0, that + 2], other[1, that + 2], other[2, that + 2]
+            x3, y3, z3 = other[0, that + 3], other[1, that + 3], other[2, that + 3]
+            name = theirs * LANES + that
+            name0, name1 = np.int32(name), np.int32(name + 1)
+            name2, name3 = np.int32(name + 2), np.int32(name + 3)
+            if found == 0 and first + theirs != index:
+                for lane in range(LANES):
+                    best = (block[BEST, lane], block[BEST + 1, lane], block[BEST + 2, lane])
+                    best = insert(best, key_of(apart(block, lane, x0, y0, z0), mask, name0))
+                    best = insert(best, key_of(apart(block, lane, x1, y1, z1), mask, name1))
+                    best = insert(best, key_of(apart(block, lane, x2, y2, z2), mask, name2))
+                    best = insert(best, key_of(apart(block, lane, x3, y3, z3), mask, name3))
+                    block[BEST, lane], block[BEST + 1, lane], block[BEST + 2, lane] = best
+            else:  # the rarer case: leave out the drone itself and those found before
+                own = np.float32(that if first + theirs == index else -LANES)
+                for lane in range(LANES):
+                    best = (block[BEST, lane], block[BEST + 1, lane], block[BEST + 2, lane])
+                    last = block[FLOOR, lane]
+                    gap = block[LANE, lane] - own
+                    key0 = key_of(apart(block, lane, x0, y0, z0), mask, name0)
+                    key1 = key_of(apart(block, lane, x1, y1, z1), mask, name1)
+                    key2 = key_of(apart(block, lane, x2, y2, z2), mask, name2)
+                    key3 = key_of(apart(block, lane, x3, y3, z3), mask, name3)
+                    key0 = FARTHEST if (key0 <= last) | (gap == ZERO) else key0
+                    key1 = FARTHEST if (key1 <= last) | (gap == ONE) else key1
+                    key2 = FARTHEST if (key2 <= last) | (gap == TWO) else key2
+                    key3 = FARTHEST if (key3 <= last) | (gap == THREE) else key3
+                    best = insert(insert(insert(insert(best, key0), key1), key2), key3)
+                    block[BEST, lane], block[BEST + 1, lane], block[BEST + 2, lane] = best
+    for lane in range(LANES):
+        key0, key1 = block[BEST, lane], block[BEST + 1, lane]
+        key2, floor = block[BEST + 2, lane], block[FLOOR, lane]
+        alike = alike_keys(floor, key0, mask) | alike_keys(key0, key1, mask)
+        alike = alike | alike_keys(key1, key2, mask)
+        before = block[DOUBT, lane] if found > 0 else ZERO
+        block[DOUBT, lane] = ONE if alike else before
+    if found == 0:
+        for lane in range(LANES):
+            block[NEAR, lane] = block[BEST, lane]
+            block[NEAR + 1, lane] = block[BEST + 1, lane]
+            block[NEAR + 2, lane] = block[BEST + 2, lane]
+    else:
+        for lane in range(LANES):
+            for row in range(3):
+                block[NEAR + found + row, lane] = block[BEST + row, lane]
+
+
+@scalar
+def alike_keys(key, after, mask):
+    """Whether two keys share their distance bits, so that their order may be wrong."""
+    return (key_of(key, mask, ZERO_BITS) == key_of(after, mask, ZERO_BITS)) & (key < FAR)
+
+
+@lanes
+def search_exactly(blocks, first, num_blocks, index, this, neighbours, mask):
+    """One lane's nearest drones by whole distances, for keys that cannot tell them apart."""
+    block = view(blocks, index)
+    x, y, z = block[0, this], block[1, this], block[2, this]
+    for row in range(neighbours + 1):
+        block[NEAR + row, this] = FARTHEST
+    last, last_name = -ONE, -1
+    for row in range(neighbours):
+        least, name = FAR, -1
+        for theirs in range(num_blocks):
+            other = view(blocks, first + theirs)
+            for lane in range(LANES):
+                own = (first + theirs == index) & (lane == this)
+                squared = FAR if own else apart(other, lane, x, y, z)
+                fresh = squared > last or (squared == last and theirs * LANES + lane > last_name)
+                if fresh and squared < least:
+                    least, name = squared, theirs * LANES + lane
+        if name < 0:
+            break
+        block[NEAR + row, this] = key_of(least, mask, np.int32(name))
+        last, last_name = least, name
+
+
+@lanes
+def index_mask(num_blocks):
+    """The bits of a key that hold the distance: all but those that an index needs."""
+    bits = LANES
+    while bits < num_blocks * LANES:
+        bits *= 2
+    return np.int32(-bits)
+
+
+@lanes
+def find_nearest(
+    blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, entry, only_crashed
+):  # fmt: skip
+    """The keys of each drone's nearest drones, nearest first, exactly and ties by index.
+
+    One key more than needed is kept: only where two of these share their distance bits can the
+    order be in doubt, and such a lane is searched again with whole distances.  ``only_crashed``
+    leaves out the blocks (or tiles) without a drone that crashed in this step.
+    """
+    wanted = max(1, neighbours)
+    many = num_blocks > FEW_BLOCKS
+    if many:
+        search_tiles(
+            blocks, first, num_blocks, wanted, mask, tiles, boxes, order, entry, only_crashed
+        )  # fmt: skip
+    for index in range(first, first + num_blocks):
+        if only_crashed and not any_positive(blocks, index, CRASHED):
+            continue
+        if not many:
+            for found in range(0, wanted + 1, 3):
+                find_three(blocks, first, num_blocks, index, found, mask)
+        if any_positive(blocks, index, DOUBT):
+            block = view(blocks, index)
+            for lane in range(LANES):
+                if block[DOUBT, lane] == ZERO:
+                    continue
+                if many:
+                    search_nearby(
+                        blocks, first, num_blocks, index, lane, wanted, mask, tiles, boxes
+                    )
+                else:
+                    search_exactly(blocks, first, num_blocks, index, lane, wanted, mask)
+
+
+@lanes
+def select(order, along, begin, end, middle):
+    """Reorder ``order[begin:end]`` so that the entries before ``middle`` are the lower ones.
+
+    Hoare's quickselect, by the coordinate ``along[entry]``.
+    """
+    end -= 1
+    while begin < end:
+        pivot = along[order[(begin + end) >> 1]]
+        i, j = begin, end
+        while i <= j:
+            while along[order[i]] < pivot:
+                i += 1
+            while along[order[j]] > pivot:
+                j -= 1
+            if i <= j:
+                order[i], order[j] = order[j], order[i]
+                i += 1
+                j -= 1
+        if middle <= j:
+            end = j
+        elif middle >= i:
+            begin = i
+        else:
+            return
+
+
+@lanes
+def sort_drones(blocks, first, num_blocks, order, places):
+    """Order a swarm's drones so that each 16 in a row are near each other.
+
+    The drones are halved across the longest side of their box, and the halves again, down to
+    single tiles (a k-d tree, whose leaves are the tiles).
+    """
+    for drone in range(num_blocks * LANES):
+        block, lane = view(blocks, first + (drone >> 4)), drone & 15
+        for axis in range(3):
+            places[axis, drone] = block[axis, lane]
+        order[drone] = drone
+    width = 1
+    while width < num_blocks:
+        width *= 2
+    while width > 1:  # level by level: groups of at most ``width`` tiles
+        for group in range(0, num_blocks, width):
+            begin, end = group * LANES, min(num_blocks, group + width) * LANES
+            middle = (group + width // 2) * LANES
+            if middle >= end:
+                continue
+            longest, side = 0, -ONE
+            for axis in range(3):
+                low, high = FARTHEST, -FARTHEST
+                for i in range(begin, end):
+                    place = places[axis, order[i]]
+                    low, high = min(low, place), max(high, place)
+                if high - low > side:
+                    longest, side = axis, high - low
+            select(order, places[longest], begin, end, middle)
+        width //= 2
+
+
+@lanes
+def pack_tiles(blocks, first, num_blocks, tiles, boxes, order):
+    """Copy positions into tiles, in sorted order, with the corners of each tile's box."""
+    for t in range(num_blocks):
+        tile = tile_of(tiles, t)
+        for lane in range(LANES):
+            drone = order[t * LANES + lane]
+            block, that = view(blocks, first + (drone >> 4)), drone & 15
+            tile[0, lane], tile[1, lane], tile[2, lane] = (
+                block[0, that],
+                block[1, that],
+                block[2, that],
+            )
+            tile[TILE_NAME, lane] = np.float32(drone)
+        for axis in range(3):
+            low, high = tile[axis, 0], tile[axis, 0]
+            for lane in range(1, LANES):
+                low, high = min(low, tile[axis, lane]), max(high, tile[axis, lane])
+            boxes[axis, t], boxes[3 + axis, t] = low, high
+
+
+@lanes
+def compare_tiles(tiles, mine, theirs, mask, again):
+    """Offer the drones of one tile to those of another as neighbours."""
+    tile, other = tile_of(tiles, mine), tile_of(tiles, theirs)
+    for that in range(0, LANES, 4):
+        x0, y0, z0 = other[0, that], other[1, that], other[2, that]
+        x1, y1, z1 = other[0, that + 1], other[1, that + 1], other[2, that + 1]
+        x2, y2, z2 = other[0, that + 2], other[1, that + 2], other[2, that + 2]
+        x3, y3, z3 = other[0, that + 3], other[1, that + 3], other[2, that + 3]
+        label0, label1 = other[TILE_NAME, that], other[TILE_NAME, that + 1]
+        label2, label3 = other[TILE_NAME, that + 2], other[TILE_NAME, that + 3]
+        name0, name1, name2, name3 = (
+            np.int32(label0), np.int32(label1), np.int32(label2), np.int32(label3)
+        )  # fmt: skip
+        if mine != theirs and not again:
+            for lane in range(LANES):
+                best = (tile[TILE_BEST, lane], tile[TILE_BEST + 1, lane], tile[TILE_BEST + 2, lane])
+                best = insert(best, key_of(apart(tile, lane, x0, y0, z0), mask, name0))
+                best = insert(best, key_of(apart(tile, lane, x1, y1, z1), mask, name1))
+                best = insert(best, key_of(apart(tile, lane, x2, y2, z2), mask, name2))
+                best = insert(best, key_of(apart(tile, lane, x3, y3, z3), mask, name3))
+                tile[TILE_BEST, lane], tile[TILE_BEST + 1, lane] = best[0], best[1]
+                tile[TILE_BEST + 2, lane] = best[2]
+        else:
+            for lane in range(LANES):
+                best = (tile[TILE_BEST, lane], tile[TILE_BEST + 1, lane], tile[TILE_BEST + 2, lane])
+                last, own = tile[TILE_FLOOR, lane], tile[TILE_NAME, lane]
+                key0 = key_of(apart(tile, lane, x0, y0, z0), mask, name0)
+                key1 = key_of(apart(tile, lane, x1, y1, z1), mask, name1)
+                key2 = key_of(apart(tile, lane, x2, y2, z2), mask, name2)
+                key3 = key_of(apart(tile, lane, x3, y3, z3), mask, name3)
+                key0 = FARTHEST if (key0 <= last) | (own == label0) else key0
+                key1 = FARTHEST if (key1 <= last) | (own == label1) else key1
+                key2 = FARTHEST if (key2 <= last) | (own == label2) else key2
+                key3 = FARTHEST if (key3 <= last) | (own == label3) else key3
+                best = insert(insert(insert(insert(best, key0), key1), key2), key3)
+                tile[TILE_BEST, lane], tile[TILE_BEST + 1, lane] = best[0], best[1]
+                tile[TILE_BEST + 2, lane] = best[2]
+
+
+@lanes
+def box_gaps(boxes, num_tiles, x0, y0, z0, x1, y1, z1):
+    """Squared distance of every tile's box from the one with the given corners."""
+    box = boxes_of(boxes)
+    for t in range(num_tiles):
+        before, after = box[0, t] - x1, x0 - box[3, t]
+        dx = before if before > after else after
+        before, after = box[1, t] - y1, y0 - box[4, t]
+        dy = before if before > after else after
+        before, after = box[2, t] - z1, z0 - box[5, t]
+        dz = before if before > after else after
+        dx, dy, dz = dx if dx > ZERO else ZERO, dy if dy > ZERO else ZERO, dz if dz > ZERO else ZERO
+        box[BOX_GAP, t] = dx * dx + dy * dy + dz * dz
+
+
+@lanes
+def list_boxes(boxes, num_tiles, limit, skip):
+    """List the tiles within a squared distance, those that overlap first; how many there are."""
+    box, count = boxes_of(boxes), 0
+    for t in range(num_tiles):
+        box[BOX_LIST, count] = np.float32(t)
+        count += (box[BOX_GAP, t] == ZERO) & (t != skip)
+    touching = count
+    for t in range(num_tiles):
+        box[BOX_LIST, count] = np.float32(t)
+        count += (box[BOX_GAP, t] > ZERO) & (box[BOX_GAP, t] <= limit)
+    return count, touching
+
+
+@lanes
+def search_tiles(
+    blocks, first, num_blocks, wanted, mask, tiles, boxes, order, entry, only_crashed
+):  # fmt: skip
+    """Neighbours in a large swarm: compare only tiles whose boxes are near enough.
+
+    The sort decides how fast this is, never what it finds, so it is renewed only when the number
+    of comparisons has grown.
+    """
+    fresh = entry[VISITS] == 0
+    if fresh:
+        places = tiles.reshape(TILE_ROWS, -1)  # before the tiles are filled, their memory is free
+        sort_drones(blocks, first, num_blocks, order, places)
+    pack_tiles(blocks, first, num_blocks, tiles, boxes, order)
+    visits = 0
+    for t in range(num_blocks):
+        tile = tile_of(tiles, t)
+        if only_crashed:
+            any_crashed = False
+            for lane in range(LANES):
+                drone = order[t * LANES + lane]
+                any_crashed |= view(blocks, first + (drone >> 4))[CRASHED, drone & 15] > ZERO
+            if not any_crashed:
+                continue
+        if boxes[0, t] > SANE:
+            continue  # only parked drones
+        box_gaps(
+            boxes, num_blocks, boxes[0, t], boxes[1, t], boxes[2, t], boxes[3, t], boxes[4, t],
+            boxes[5, t],
+        )  # fmt: skip
+        for lane in range(LANES):
+            tile[TILE_FLOOR, lane] = -ONE
+        for found in range(0, wanted + 1, 3):
+            for row in range(3):
+                for lane in range(LANES):
+                    tile[TILE_BEST + row, lane] = FARTHEST
+            compare_tiles(tiles, t, t, mask, found > 0)
+            limit = greatest(tiles, (t * TILE_ROWS + TILE_BEST + 2) * LANES)
+            count, touching = list_boxes(boxes, num_blocks, limit, t)
+            for i in range(count):
+                theirs = int(boxes[BOX_LIST, i])
+                if i < touching or boxes[BOX_GAP, theirs] <= limit:
+                    compare_tiles(tiles, t, theirs, mask, found > 0)
+                    limit = greatest(tiles, (t * TILE_ROWS + TILE_BEST + 2) * LANES)
+                    visits += 1
+            for lane in range(LANES):
+                key0, key1 = tile[TILE_BEST, lane], tile[TILE_BEST + 1, lane]
+                key2, floor = tile[TILE_BEST + 2, lane], tile[TILE_FLOOR, lane]
+                alike = alike_keys(floor, key0, mask) | alike_keys(key0, key1, mask)
+                alike = alike | alike_keys(key1, key2, mask)
+                before = tile[TILE_DOUBT, lane] if found > 0 else ZERO
+                tile[TILE_DOUBT, lane] = ONE if alike else before
+                tile[TILE_FLOOR, lane] = key2
+            for lane in range(LANES):
+                drone = order[t * LANES + lane]
+                block, that = view(blocks, first + (drone >> 4)), drone & 15
+                block[DOUBT, that] = tile[TILE_DOUBT, lane]
+                for row in range(3):
+                    block[NEAR + found + row, that] = tile[TILE_BEST + row, lane]
+    if not only_crashed:
+        if fresh:
+            entry[VISITS] = visits + num_blocks
+        elif 4 * visits > 5 * entry[VISITS]:
+            entry[VISITS] = 0
+
+
+@lanes
+def search_nearby(blocks, first, num_blocks, index, this, wanted, mask, tiles, boxes):
+    """As :func:`search_exactly`, among the tiles that can hold a neighbour."""
+    block = view(blocks, index)
+    x, y, z = block[0, this], block[1, this], block[2, this]
+    own = np.float32((index - first) * LANES + this)
+    limit = key_of(block[NEAR + wanted, this], mask, ~mask)  # what that key may have stood for
+    box_gaps(boxes, num_blocks, x, y, z, x, y, z)
+    for row in range(wanted + 1):
+        block[NEAR + row, this] = FARTHEST
+    last, last_name = -ONE, -ONE
+    for row in range(wanted):
+        least, name = FAR, -ONE
+        for t in range(num_blocks):
+            if boxes[BOX_GAP, t] > limit:
+                continue
+            tile = tile_of(tiles, t)
+            for lane in range(LANES):
+                squared, label = apart(tile, lane, x, y, z), tile[TILE_NAME, lane]
+                fresh = squared > last or (squared == last and label > last_name)
+                better = squared < least or (squared == least and label < name)
+                if fresh and better and label != own:
+                    least, name = squared, label
+        if name < ZERO:
+            break
+        block[NEAR + row, this] = key_of(least, mask, np.int32(name))
+        last, last_name = least, name
+
+
+@lanes
+def gather(blocks, first, index, scratch, neighbours, mask):
+    """Positions and velocities of each lane's nearest drones, and the distance to the nearest."""
+    block, seen = view(blocks, index), columns_of(scratch)
+    for slot in range(max(1, neighbours)):
+        row = OWN_COLUMNS + 6 * slot
+        for lane in range(LANES):
+            name = name_of(block[NEAR + slot, lane], mask)
+            other, that = view(blocks, first + (name >> 4)), name & 15
+            seen[row, lane], seen[row + 1, lane] = other[0, that], other[1, that]
+            seen[row + 2, lane], seen[row + 3, lane] = other[2, that], other[3, that]
+            seen[row + 4, lane], seen[row + 5, lane] = other[4, that], other[5, that]
+    for lane in range(LANES):
+        x, y, z = seen[OWN_COLUMNS, lane], seen[OWN_COLUMNS + 1, lane], seen[OWN_COLUMNS + 2, lane]
+        squared = apart(block, lane, x, y, z)
+        block[NEAREST, lane] = math.sqrt(squared if block[NEAR, lane] < FAR else FAR)
+
+
+# ---- collisions --------------------------------------------------------------------------------
+
+
+@scalar
+def flight(block, lane):
+    """Where a drone is, and how it got there within the step."""
+    x, y, z = block[0, lane], block[1, lane], block[2, lane]
+    return x, y, z, x - block[BEFORE, lane], y - block[37, lane], z - block[38, lane]
+
+
+@scalar
+def approach(own, other, lane):
+    """Least squared distance, within the step, of a drone in flight from another.
+
+    Both are taken to move straight from where they were to where they are, so that they cannot
+    pass through each other unseen.
+    """
+    x, y, z, mx, my, mz = flight(other, lane)
+    dx, dy, dz = x - own[0], y - own[1], z - own[2]
+    wx, wy, wz = mx - own[3], my - own[4], mz - own[5]
+    part = (dx * wx + dy * wy + dz * wz) / (wx * wx + wy * wy + wz * wz + TINY)
+    part = ZERO if part < ZERO else (ONE if part > ONE else part)
+    dx, dy, dz = dx - part * wx, dy - part * wy, dz - part * wz
+    return dx * dx + dy * dy + dz * dz
+
+
+@lanes
+def meets(blocks, first, num_blocks, mine, this, limit, reach, tiles, boxes):
+    """Whether a drone comes within sqrt(limit) of another in the step.
+
+    ``reach`` bounds how far away, at the end of the step, such another can be.
+    """
+    own = flight(view(blocks, mine), this)
+    if num_blocks <= FEW_BLOCKS:
+        for theirs in range(first, first + num_blocks):
+            other = view(blocks, theirs)
+            self = np.float32(this if theirs == mine else -1)
+            for lane in range(LANES):
+                squared = FAR if other[LANE, lane] == self else approach(own, other, lane)
+                other[STRUCK, lane] = ONE if squared < limit else ZERO
+            if any_positive(blocks, theirs, STRUCK):
+                return True
+        return False
+    box_gaps(boxes, num_blocks, own[0], own[1], own[2], own[0], own[1], own[2])
+    for t in range(num_blocks):
+        if boxes[BOX_GAP, t] > reach * reach:
+            continue
+        tile = tile_of(tiles, t)
+        for lane in range(LANES):
+            drone = int(tile[TILE_NAME, lane])
+            theirs, that = first + (drone >> 4), drone & 15
+            if (that != this or theirs != mine) and approach(
+                own, view(blocks, theirs), that
+            ) < limit:
+                return True
+    return False
+
+
+@lanes
+def collide(blocks, first, num_blocks, index, collision_distance, fastest, tiles, boxes):
+    """Who comes nearer to another drone than the collision distance within this step.
+
+    Nobody can whose nearest drone is now farther than that plus what both can have moved
+    (``fastest``: the longest step in the swarm); for the few others the closest approach counts.
+    """
+    block = view(blocks, index)
+    for lane in range(LANES):
+        near = block[NEAREST, lane] < collision_distance + block[MOVED, lane] + fastest
+        block[CLOSE, lane] = block[ACTIVE, lane] if near else ZERO
+        block[COLLIDING, lane] = block[HIT, lane]
+    if any_positive(blocks, index, CLOSE):
+        limit = collision_distance * collision_distance
+        for lane in range(LANES):
+            if block[CLOSE, lane] == ZERO:
+                continue
+            reach = collision_distance + block[MOVED, lane] + fastest
+            if block[NEAREST, lane] < collision_distance or meets(
+                blocks, first, num_blocks, index, lane, limit, reach, tiles, boxes
+            ):
+                block[COLLIDING, lane] = ONE
+
+
+@lanes
+def longest_move(blocks, first, num_blocks, scratch):
+    """The longest step in a swarm, m."""
+    longest = columns_of(scratch)
+    for lane in range(LANES):
+        longest[0, lane] = ZERO
+    for index in range(first, first + num_blocks):
+        block = view(blocks, index)
+        for lane in range(LANES):
+            moved = block[MOVED, lane] * block[ACTIVE, lane]
+            longest[0, lane] = moved if moved > longest[0, lane] else longest[0, lane]
+    return greatest(scratch, 0)
+
+
+# ---- crashes -----------------------------------------------------------------------------------
+
+
+@lanes
+def strike(blocks, first, num_blocks, mine, this, collision_distance, fastest):
+    """Before a crashed drone is taken away: whom did it hit within this step?"""
+    block = view(blocks, mine)
+    if block[NEAREST, this] > collision_distance + block[MOVED, this] + fastest:
+        return
+    own, limit = flight(block, this), collision_distance * collision_distance
+    for theirs in range(first, first + num_blocks):
+        other = view(blocks, theirs)
+        self = np.float32(this if theirs == mine else -1)
+        for lane in range(LANES):
+            squared = FAR if other[LANE, lane] == self else approach(own, other, lane)
+            hit = other[ACTIVE, lane] if squared < limit else ZERO
+            other[STRUCK, lane] = hit
+            other[HIT, lane] = hit if hit > ZERO else other[HIT, lane]
+        if any_positive(blocks, theirs, STRUCK):
+            block[HIT, this] = ONE
+
+
+@lanes
+def uniform(key, count):
+    """A random number in [0, 1), the ``count``-th under a key: splitmix64 (Steele et al., 2014)."""
+    mixed = np.uint64(key) + np.uint64(count + 1) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed = mixed ^ (mixed >> np.uint64(31))
+    return np.float32(mixed >> np.uint64(40)) * np.float32(1 / 16777216)
+
+
+@lanes
+def room_at(blocks, first, num_blocks, index, this, x, y, z, holds, scratch):
+    """Squared distance from a point to the nearest other drone, or to the target that it holds."""
+    room = columns_of(scratch)
+    for lane in range(LANES):
+        room[0, lane] = -FAR
+    for theirs in range(first, first + num_blocks):
+        other = view(blocks, theirs)
+        self = np.float32(this if theirs == index else -1)
+        for lane in range(LANES):
+            squared = apart(other, lane, x, y, z)
+            dx, dy, dz = other[CENTRE, lane] - x, other[58, lane] - y, other[59, lane] - z
+            held = dx * dx + dy * dy + dz * dz if holds else FAR
+            squared = held if held < squared else squared
+            gone = (other[ACTIVE, lane] == ZERO) | (other[LANE, lane] == self)
+            nearness = -FAR if gone else -squared
+            room[0, lane] = nearness if nearness > room[0, lane] else room[0, lane]
+    return -greatest(scratch, 0)
+
+
+@lanes
+def settle(block, lane):
+    """Put a drone at rest, level, with its rotors at hover speed."""
+    for row in range(VELOCITY, ROTORS):
+        block[row, lane] = ZERO
+    block[ATTITUDE, lane] = ONE
+    for row in range(4):
+        block[ROTORS + row, lane] = block[AIRFRAME + 13, lane]
+        block[ACTION + row, lane] = ZERO
+    for row in range(3):
+        block[BEFORE + row, lane] = block[POSITION + row, lane]
+    block[MOVED, lane] = ZERO
+
+
+@lanes
+def respawn(blocks, first, num_blocks, index, this, entry, settings, scratch):
+    """Put a crashed drone back at a random place that is clear of the others."""
+    block = view(blocks, index)
+    spacing = np.float32(1.5) * settings[COLLISION_DISTANCE]
+    best = -ONE
+    for _ in range(RESPAWN_TRIALS):
+        count = 3 * entry[RESPAWN_COUNT]
+        entry[RESPAWN_COUNT] += 1
+        key = entry[RANDOM_KEY]
+        x = (TWO * uniform(key, count) - ONE) * (settings[ARENA] - spacing)
+        y = (TWO * uniform(key, count + 1) - ONE) * (settings[ARENA + 1] - spacing)
+        z = (TWO * uniform(key, count + 2) - ONE) * (settings[ARENA + 2] - spacing)
+        room = room_at(
+            blocks, first, num_blocks, index, this, x, y, z, entry[HOLDS] > 0, scratch
+        )  # fmt: skip
+        if room > best:
+            best = room
+            block[0, this], block[1, this], block[2, this] = x, y, z
+        if best >= spacing * spacing:
+            break
+    settle(block, this)
+    if entry[HOLDS] > 0:
+        for row in range(3):
+            block[CENTRE + row, this] = block[POSITION + row, this]
+            block[TARGET + row, this] = block[POSITION + row, this]
+
+
+# ---- reward and metrics ------------------------------------------------------------------------
+
+
+@lanes
+def reward(blocks, index, settings, late, settled):
+    """Each lane's reward for this step (see ``RewardWeights``), and the sums behind the metrics."""
+    block = view(blocks, index)
+    progress, approach_, precision = settings[10], settings[11], settings[12]
+    ring, collision, proximity = settings[13], settings[14], settings[15]
+    smoothness, spin, crash = settings[16], settings[17], settings[18]
+    margin = TWO * settings[COLLISION_DISTANCE]
+    per_diagonal = ONE / settings[DIAGONAL]
+    for lane in range(LANES):
+        active = block[ACTIVE, lane]
+        distance, colliding = block[DISTANCE, lane], block[COLLIDING, lane] * active
+        p, q, r = block[10, lane], block[11, lane], block[12, lane]
+        lack = margin - block[NEAREST, lane]
+        value = (
+            progress * (block[LAST_DISTANCE, lane] - distance)
+            + approach_ * ONE / (ONE + distance)
+            + precision * PRECISION_SCALE / (PRECISION_SCALE + distance)
+            + ring * block[PASSED, lane]
+            - collision * colliding
+            - proximity * (lack if lack > ZERO else ZERO)
+            - smoothness * block[CHANGE, lane]
+            - spin * (p * p + q * q + r * r)
+            - crash * block[CRASHED, lane]
+        )
+        value = value if active > ZERO else ZERO
+        block[REWARD, lane] = value
+        block[RETURN, lane] += value
+        block[SCORE, lane] += active * (ONE - distance * per_diagonal - colliding)
+        block[COLLISIONS, lane] += colliding * (ONE - block[COLLIDED, lane])
+        block[COLLISION_STEPS, lane] += colliding
+        block[CRASHES, lane] += block[CRASHED, lane]
+        block[FAULTS, lane] += block[FAULT, lane]
+        block[RINGS, lane] += block[PASSED, lane]
+        block[COLLIDED, lane] = colliding * (ONE - block[CRASHED, lane])
+    if late:
+        for lane in range(LANES):
+            distance, farthest = block[DISTANCE, lane], block[LATE_FARTHEST, lane]
+            block[LATE_SQUARES, lane] += distance * distance
+            block[LATE_FARTHEST, lane] = distance if distance > farthest else farthest
+    if settled:
+        for lane in range(LANES):
+            nearest, least = block[NEAREST, lane], block[SEPARATION, lane]
+            counts = (nearest < least) & (block[ACTIVE, lane] > ZERO)
+            block[SEPARATION, lane] = nearest if counts else least
+
+
+@lanes
+def count_formed(blocks, first, num_blocks, scratch):
+    """How many drones of a swarm are within 0.25 m of their targets."""
+    formed = columns_of(scratch)
+    for lane in range(LANES):
+        formed[0, lane] = ZERO
+    for index in range(first, first + num_blocks):
+        block = view(blocks, index)
+        for lane in range(LANES):
+            near = block[DISTANCE, lane] <= FORMED_DISTANCE
+            formed[0, lane] += block[ACTIVE, lane] if near else ZERO
+    total = ZERO
+    for lane in range(LANES):
+        total += formed[0, lane]
+    return total
+
+
+# ---- observation -------------------------------------------------------------------------------
+
+
+@lanes
+def observe(blocks, index, scratch, settings, neighbours):
+    """Each lane's observation (see ``observation_table``), into the columns of the scratch.
+
+    What :func:`gather` left there of the neighbours is turned into the drone's own terms.
+    """
+    block, seen = view(blocks, index), columns_of(scratch)
+    far_scale, mid_scale, near_scale = settings[19], settings[20], settings[21]
+    velocity_scale, rate_scale = settings[VELOCITY_SCALE], settings[RATE_SCALE]
+    nearness = settings[NEIGHBOUR_SCALE]
+    for lane in range(LANES):
+        qw, qx, qy, qz = block[6, lane], block[7, lane], block[8, lane], block[9, lane]
+        x, y, z = to_body(
+            block[TARGET, lane] - block[0, lane],
+            block[41, lane] - block[1, lane],
+            block[42, lane] - block[2, lane],
+            qw, qx, qy, qz,
+        )  # fmt: skip
+        length = math.sqrt(x * x + y * y + z * z)
+        far, mid, near = far_scale + length, mid_scale + length, near_scale + length
+        every = ONE / (far * mid * near)  # one division for three
+        far, mid, near = every * mid * near, every * far * near, every * far * mid
+        seen[0, lane], seen[1, lane], seen[2, lane] = x * far, y * far, z * far
+        seen[3, lane], seen[4, lane], seen[5, lane] = x * mid, y * mid, z * mid
+        seen[6, lane], seen[7, lane], seen[8, lane] = x * near, y * near, z * near
+        x, y, z = to_body(
+            block[3, lane] - block[TARGET_VELOCITY, lane],
+            block[4, lane] - block[44, lane],
+            block[5, lane] - block[45, lane],
+            qw, qx, qy, qz,
+        )  # fmt: skip
+        factor = squash(x, y, z, velocity_scale)
+        seen[9, lane], seen[10, lane], seen[11, lane] = x * factor, y * factor, z * factor
+        p, q, r = block[10, lane], block[11, lane], block[12, lane]
+        factor = squash(p, q, r, rate_scale)
+        seen[12, lane], seen[13, lane], seen[14, lane] = p * factor, q * factor, r * factor
+        # Clamped where rounding could carry a number past one
+        seen[15, lane] = clamp(TWO * (qx * qz - qw * qy), ONE)
+        seen[16, lane] = clamp(TWO * (qy * qz + qw * qx), ONE)
+        seen[17, lane] = clamp(ONE - TWO * (qx * qx + qy * qy), ONE)
+        hover, top = block[AIRFRAME + 13, lane], block[AIRFRAME + 10, lane]
+        above, below = ONE / (top - hover), ONE / hover
+        for rotor in range(4):
+            excess = block[ROTORS + rotor, lane] - hover
+            level = excess * (above if excess > ZERO else below)
+            seen[18 + rotor, lane] = clamp(level, ONE)
+    for slot in range(neighbours):
+        row = OWN_COLUMNS + 6 * slot
+        for lane in range(LANES):
+            qw, qx, qy, qz = block[6, lane], block[7, lane], block[8, lane], block[9, lane]
+            there = ONE if block[NEAR + slot, lane] < FAR else ZERO
+            x, y, z = to_body(
+                seen[row, lane] - block[0, lane],
+                seen[row + 1, lane] - block[1, lane],
+                seen[row + 2, lane] - block[2, lane],
+                qw, qx, qy, qz,
+            )  # fmt: skip
+            length = math.sqrt(x * x + y * y + z * z)
+            factor = there * nearness / ((nearness + length) * (length + TINY))
+            seen[row, lane], seen[row + 1, lane], seen[row + 2, lane] = (
+                x * factor,
+                y * factor,
+                z * factor,
+            )
+            x, y, z = to_body(
+                seen[row + 3, lane] - block[3, lane],
+                seen[row + 4, lane] - block[4, lane],
+                seen[row + 5, lane] - block[5, lane],
+                qw, qx, qy, qz,
+            )  # fmt: skip
+            factor = there * squash(x, y, z, velocity_scale)
+            seen[row + 3, lane], seen[row + 4, lane], seen[row + 5, lane] = (
+                x * factor,
+                y * factor,
+                z * factor,
+            )
+
+
+@lanes
+def write_rows(scratch, count, rows, start, size):
+    """Turn the scratch's columns into ``count`` rows of ``size``, from ``rows[start]`` on."""
+    seen = columns_of(scratch)
+    if count < LANES:
+        for lane in range(count):
+            for column in range(size):
+                rows[start + lane * size + column] = seen[column, lane]
+        return
+    for lane in range(0, LANES, 8):
+        for column in range(0, size, 8):
+            column = min(column, size - 8)  # the last tile overlaps the one before
+            transpose(scratch, column, lane, rows, start + lane * size + column, size)
+
+
+# ---- one swarm, one step -----------------------------------------------------------------------
+
+
+@lanes
+def swing(frequencies, step, waves):
+    """The harmonics after a number of steps, in double precision: cosine, sine, frequency.
+
+    ``frequencies[k]`` is the same in rad/s and in rad per step.
+    """
+    for k in range(len(frequencies)):
+        waves[k, 0] = np.float32(math.cos(frequencies[k, 1] * step))
+        waves[k, 1] = np.float32(math.sin(frequencies[k, 1] * step))
+        waves[k, 2] = np.float32(frequencies[k, 0])
+
+
+@lanes
+def tell(
+    blocks, swarm, index, start, settings, neighbours, scratch, observations, all_active
+):  # fmt: skip
+    """Write the observations of a block's drones, the first being ``start``; zeros for the gone."""
+    num_drones, size = observations.shape[1], observations.shape[2]
+    block, rows = view(blocks, index), observations.reshape(-1)
+    count = min(LANES, num_drones - start)
+    place = (swarm * num_drones + start) * size
+    observe(blocks, index, scratch, settings, neighbours)
+    write_rows(scratch, count, rows, place, size)
+    if all_active:
+        return
+    for lane in range(count):
+        if block[ACTIVE, lane] == ZERO:
+            rows[place + lane * size : place + (lane + 1) * size] = ZERO
+
+
+@lanes
+def bury(
+    blocks, swarm, num_blocks, table, settings, neighbours, scratch, tiles, boxes, order, finals,
+    fastest,
+):  # fmt: skip
+    """Crashed drones: whom they hit, what they saw last, and where they start again."""
+    first = swarm * num_blocks
+    mask = index_mask(num_blocks)
+    find_nearest(
+        blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, table[swarm], True
+    )  # fmt: skip
+    for b in range(num_blocks):
+        if not any_positive(blocks, first + b, CRASHED):
+            continue
+        block = view(blocks, first + b)
+        gather(blocks, first, first + b, scratch, neighbours, mask)
+        observe(blocks, first + b, scratch, settings, neighbours)
+        for lane in range(LANES):
+            if block[CRASHED, lane] > ZERO:
+                strike(
+                    blocks, first, num_blocks, first + b, lane, settings[COLLISION_DISTANCE],
+                    fastest,
+                )  # fmt: skip
+                for column in range(finals.shape[2]):
+                    finals[swarm, b * LANES + lane, column] = scratch[column, lane]
+    for index in range(first, first + num_blocks):
+        block = view(blocks, index)
+        for lane in range(LANES):
+            if block[CRASHED, lane] > ZERO:
+                respawn(
+                    blocks, first, num_blocks, index, lane, table[swarm], settings, scratch
+                )  # fmt: skip
+
+
+@lanes
+def park(block, lane):
+    """Take a drone out of play."""
+    block[ACTIVE, lane] = ZERO
+    block[CRASHED, lane] = ZERO
+    for row in range(3):
+        block[POSITION + row, lane] = PARKED
+    settle(block, lane)
+
+
+@lanes
+def step_swarm(
+    blocks, swarm, num_blocks, table, frequencies, rings, settings, neighbours, scratch, waves,
+    tiles, boxes, order, actions, observations, finals, rewards, crashed,
+):  # fmt: skip
+    """Advance one swarm by one control step and write what came of it."""
+    num_drones = observations.shape[1]
+    first, last = swarm * num_blocks, swarm * num_blocks + num_blocks
+    entry = table[swarm]
+    entry[STEP] += 1
+    harmonics, num_rings = entry[HARMONICS_USED], entry[NUM_RINGS]
+    respawns = settings[RESPAWNS] > ZERO
+
+    mask = index_mask(num_blocks)
+
+    crashes = False
+    for b in range(num_blocks):
+        start = 4 * (swarm * num_drones + b * LANES)
+        count = min(LANES, num_drones - b * LANES)
+        load_actions(blocks, first + b, actions, start, count, scratch)
+        fly(blocks, first + b, settings)
+        crashes |= any_positive(blocks, first + b, CRASHED)
+    if not respawns:  # who is gone stays parked
+        for index in range(first, last):
+            block = view(blocks, index)
+            for lane in range(LANES):
+                if block[ACTIVE, lane] == ZERO:
+                    park(block, lane)
+    fastest = longest_move(blocks, first, num_blocks, scratch)
+    if crashes:
+        for index in range(first, last):
+            contain(blocks, index)
+
+    if harmonics > 0:
+        swing(frequencies[swarm], entry[STEP], waves)
+        for index in range(first, last):
+            move_targets(blocks, index, harmonics, waves)
+    for index in range(first, last):
+        measure(blocks, index)
+        if num_rings > 0:
+            pass_rings(blocks, index, settings[RING_RADIUS_SQUARED])
+    if crashes and respawns:
+        bury(
+            blocks, swarm, num_blocks, table, settings, neighbours, scratch, tiles, boxes, order,
+            finals, fastest,
+        )  # fmt: skip
+    find_nearest(
+        blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, entry, False
+    )  # fmt: skip
+
+    formed = count_formed(blocks, first, num_blocks, scratch)
+    late, settled = entry[STEP] >= settings[LATE_FROM], entry[STEP] >= SETTLING_STEPS
+    for b in range(num_blocks):
+        index, start = first + b, b * LANES
+        block, count = view(blocks, index), min(LANES, num_drones - start)
+        gather(blocks, first, index, scratch, neighbours, mask)
+        collide(
+            blocks, first, num_blocks, index, settings[COLLISION_DISTANCE], fastest, tiles, boxes
+        )  # fmt: skip
+        reward(blocks, index, settings, late, settled)
+        for lane in range(count):
+            rewards[swarm, start + lane] = block[REWARD, lane]
+        if crashes or entry[CLEAN] == 0:
+            for lane in range(count):
+                crashed[swarm, start + lane] = block[CRASHED, lane] > ZERO
+        if num_rings > 0:
+            for lane in range(count):
+                if block[PASSED, lane] > ZERO:
+                    next_ring(block, lane, rings[swarm], num_rings)
+        if num_rings > 0 or crashes:  # new rings or new places
+            measure(blocks, index)
+        for lane in range(LANES):
+            block[LAST_DISTANCE, lane] = block[DISTANCE, lane]
+        tell(
+            blocks, swarm, index, start, settings, neighbours, scratch, observations, respawns
+        )  # fmt: skip
+    entry[CLEAN] = not crashes
+    if formed < FORMED_SHARE * num_drones:
+        entry[LAST_UNFORMED] = entry[STEP]
+
+    if crashes and not respawns:
+        for index in range(first, last):
+            block = view(blocks, index)
+            for lane in range(LANES):
+                if block[CRASHED, lane] > ZERO:
+                    park(block, lane)
+
+
+@lanes
+def contain(blocks, index):
+    """Put drones whose numbers have blown up to rest where they were: nothing of it may spread."""
+    block = view(blocks, index)
+    for lane in range(LANES):
+        if block[FAULT, lane] > ZERO:
+            for row in range(3):
+                before = block[BEFORE + row, lane]
+                block[POSITION + row, lane] = before if abs(before) < SANE else ZERO
+            settle(block, lane)
+
+
+@lanes
+def begin_episode(
+    blocks, swarm, num_blocks, table, frequencies, settings, neighbours, scratch, waves,
+    tiles, boxes, order, observations,
+):  # fmt: skip
+    """Targets, distances and observations of one swarm right after a reset."""
+    num_drones, first = observations.shape[1], swarm * num_blocks
+    entry = table[swarm]
+    swing(frequencies[swarm], entry[STEP], waves)
+    for index in range(first, first + num_blocks):
+        move_targets(blocks, index, entry[HARMONICS_USED], waves)
+        measure(blocks, index)
+        block = view(blocks, index)
+        for lane in range(LANES):
+            block[LAST_DISTANCE, lane] = block[DISTANCE, lane]
+    formed = count_formed(blocks, first, num_blocks, scratch)
+    entry[LAST_UNFORMED] = -1 if formed >= FORMED_SHARE * num_drones else 0
+    mask = index_mask(num_blocks)
+    find_nearest(
+        blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, entry, False
+    )  # fmt: skip
+    for b in range(num_blocks):
+        gather(blocks, first, first + b, scratch, neighbours, mask)
+        tell(
+            blocks, swarm, first + b, b * LANES, settings, neighbours, scratch, observations, True
+        )  # fmt: skip
+
+
+# ---- what Swarms calls -------------------------------------------------------------------------
+
+
+@lanes
+def advance(
+    blocks, table, frequencies, rings, settings, neighbours, scratch, waves, tiles, boxes, orders,
+    actions, observations, finals, rewards, crashed, begin, end, fresh,
+):  # fmt: skip
+    """Advance swarms ``begin`` to ``end`` by one control step, or begin their episodes (``fresh``).
+
+    One entry for both, since every entry costs seconds of compilation.
+    """
+    num_blocks = (observations.shape[1] + LANES - 1) // LANES
+    for swarm in range(begin, end):
+        if fresh:
+            begin_episode(
+                blocks, swarm, num_blocks, table, frequencies, settings, neighbours, scratch,
+                waves, tiles, boxes, orders[swarm], observations,
+            )  # fmt: skip
+        else:
+            step_swarm(
+                blocks, swarm, num_blocks, table, frequencies, rings, settings, neighbours,
+                scratch, waves, tiles, boxes, orders[swarm], actions, observations, finals,
+                rewards, crashed,
+            )  # fmt: skip
+
+
+@lanes
+def all_finite(values):
+    """Whether no entry of a flat array is NaN or infinite."""
+    bad = 0
+    for i in range(len(values)):
+        bad |= not (abs(values[i]) < np.inf)
+    return bad == 0

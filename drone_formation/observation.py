@@ -1,0 +1,73 @@
+"""The observation: one table of named slices that makes the Box, the docs and the tests.
+
+Every entry is a float32 in [-1, 1] and every vector is in the drone's own body frame, so the
+problem looks the same wherever a drone is and whichever way it faces.  ``squash(v, c)`` stands for
+``v / (c + |v|)``: it keeps the direction, is linear well below c and saturates well above.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+#: Lengths at which the offset to the target is squashed, m.
+OFFSET_SCALES = (10.0, 1.0, 0.1)
+#: Speed at which velocities are squashed, m/s.
+VELOCITY_SCALE = 5.0
+#: Rate at which body rates are squashed, rad/s.
+RATE_SCALE = 5.0
+#: Length at which a neighbour's nearness is one half, m.
+NEIGHBOUR_SCALE = 2.0
+#: How many neighbours may be observed at most.
+MAX_NEIGHBOURS = 8
+
+
+class Slice(NamedTuple):
+    """One named part of the observation."""
+
+    name: str
+    start: int
+    size: int
+    meaning: str
+
+    @property
+    def columns(self) -> slice:
+        """Where it stands in an observation's last axis."""
+        return slice(self.start, self.start + self.size)
+
+
+_SELF = (
+    ("target_offset_far", 3, "offset to the target, squash(offset, 10 m)"),
+    ("target_offset_mid", 3, "offset to the target, squash(offset, 1 m)"),
+    ("target_offset_near", 3, "offset to the target, squash(offset, 0.1 m)"),
+    ("velocity", 3, "velocity relative to the target's, squash(velocity, 5 m/s)"),
+    ("body_rates", 3, "body rates, squash(rates, 5 rad/s)"),
+    ("up", 3, "the world's up direction, a unit vector"),
+    ("rotors", 4, "the action that would hold each rotor at its present speed"),
+)
+_NEIGHBOUR = (
+    ("offset", 3, "offset to neighbour {i}: its direction times 2 m / (2 m + distance)"),
+    ("velocity", 3, "velocity of neighbour {i} relative to one's own, squash(velocity, 5 m/s)"),
+)
+
+
+def observation_table(neighbours: int = 2) -> tuple[Slice, ...]:
+    """The observation's slices, in order, for a number of observed neighbours (nearest first).
+
+    Where there are fewer other drones than observed neighbours, the slots left over are zero.
+    """
+    rows = list(_SELF) + [
+        (f"neighbour_{i}_{name}", size, meaning.format(i=i))
+        for i in range(neighbours)
+        for name, size, meaning in _NEIGHBOUR
+    ]
+    table, start = [], 0
+    for name, size, meaning in rows:
+        table.append(Slice(name, start, size, meaning))
+        start += size
+    return tuple(table)
+
+
+def observation_size(neighbours: int = 2) -> int:
+    """Length of one drone's observation."""
+    last = observation_table(neighbours)[-1]
+    return last.start + last.size

@@ -1,0 +1,58 @@
+"""The reward: what each term means and what it weighs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class RewardWeights:
+    """Weights of the reward's terms; every weight is zero or more.
+
+    With d the distance to the target in metres, the reward of one drone in one step is::
+
+        + progress   * (metres gained on the target in this step)
+        + approach   * 1 / (1 + d)
+        + precision  * 1 / (1 + d / 0.1 m)
+        + ring       * (1 when the drone passes its race ring the right way)
+        - collision  * (1 when colliding: nearer to another drone than the collision distance)
+        - proximity  * (metres by which the nearest drone is inside two collision distances)
+        - smoothness * (squared change of the action)
+        - spin       * (squared body rates, rad²/s²)
+        - crash      * (1 when the drone leaves the arena)
+
+    ``approach`` and ``precision`` act on two scales, so that the last centimetres pay as
+    clearly as the last metres; ``progress`` reaches across the arena.  The defaults were found by
+    experiment: being on target pays more than all else together, and all of it is small, because
+    a value network takes long to learn large numbers.
+
+    Raises:
+        ValueError: a weight is negative, beyond 1e6 or not a number.
+        TypeError: a weight is not a number.
+    """
+
+    progress: float = 0.15
+    approach: float = 0.24
+    precision: float = 0.12
+    ring: float = 1.5
+    collision: float = 0.3
+    proximity: float = 0.03
+    smoothness: float = 0.0006
+    spin: float = 0.00015
+    crash: float = 3.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+                raise TypeError(f"RewardWeights: {field.name} must be a number, got {value!r}")
+            if not 0 <= value <= 1e6:  # false for a NaN, too
+                raise ValueError(
+                    f"RewardWeights: {field.name} must be from 0 to 1e6, got {value!r}"
+                )
+
+    def as_row(self) -> np.ndarray:
+        """The weights in the order of their declaration, float32, shape ``(9,)``."""
+        return np.array([getattr(self, field.name) for field in fields(self)], np.float32)

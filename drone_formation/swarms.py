@@ -1,0 +1,557 @@
+"""The simulator: a batch of swarms stepped together.  It knows no Gymnasium and no pygame."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import kernel, observation, validation
+from .airframe import CONTROL_STEP, Airframe, Randomization
+from .reward import RewardWeights
+from .tasks import HARMONICS, RING_RADIUS, RING_SPEED, TASKS, Plan, Planner
+
+MAX_DRONES = 4096
+
+
+@contextmanager
+def _compilation_notice() -> Iterator[None]:
+    """Tell a user who waits for the first call, unless it comes from numba's cache at once."""
+    if getattr(kernel.advance, "signatures", True):  # compiled already, or not compiled at all
+        yield
+        return
+    text = "drone_formation: compiling the simulator (once; later starts read it from a cache)"
+    timer = threading.Timer(2.0, print, [text], {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+class StepResult(NamedTuple):
+    """What a step gives: the simulator's own buffers, overwritten by the next step."""
+
+    observations: np.ndarray  #: (S, N, D) float32
+    rewards: np.ndarray  #: (S, N) float32
+    crashed: np.ndarray  #: (S, N) bool, left the arena in this step
+    truncated: np.ndarray  #: (S,) bool, the episode has lasted ``max_steps``
+
+
+class Swarms:
+    """``num_swarms`` swarms of ``num_drones`` drones each, in one task.
+
+    Swarm k's random stream depends on its own seed alone, so its numbers are bitwise the same
+    however many swarms are stepped beside it and on however many threads.
+
+    Args:
+        task: a name in ``drone_formation.tasks.TASKS``: "flag", "cube", ...
+        num_swarms: S.
+        num_drones: N, 1 to 4,096; for a formation of your own, the number of its points.
+        seed: an integer s (swarm k gets s + k), a sequence of S integers, or None (unpredictable).
+        max_steps: control steps per episode.
+        airframe: the drones' physical parameters.
+        randomization: how they vary from drone to drone; None for not at all.
+        control: what actions mean; "motor": one number per rotor, 0 hovers.
+        substeps: Runge-Kutta steps per control step of 0.05 s.
+        assignment: "fixed" (drone i flies to slot i) or "optimal" (least summed squared distance).
+        neighbours: how many of the nearest drones are observed, 0 to 8.
+        collision_distance: m, between centres, 0.01 to 100.
+        reward: weights of the reward's terms.
+        crash: what becomes of a drone that leaves the arena: "respawn" (put back at random) or
+            "terminate" (gone until the reset).
+        num_threads: threads that share the swarms.
+        points: (N, 3) slots for the task "formation", m; None draws random ones per episode.
+        colours: (N, 3) uint8 colours of these slots.
+
+    Raises:
+        ValueError, TypeError: an argument is not allowed; the message names it.
+
+    The truth is readable at any time, as fresh arrays in the world frame and SI units:
+    ``position``, ``velocity``, ``attitude`` (quaternion w x y z, body to world), ``body_rates``
+    (body frame), ``rotor_speeds``, ``target_position``, ``target_velocity``, each (S, N, ...).
+    """
+
+    def __init__(
+        self,
+        task: str = "flag",
+        num_swarms: int = 1,
+        num_drones: int | None = None,
+        *,
+        seed: int | Sequence[int] | None = None,
+        max_steps: int = 1024,
+        airframe: Airframe | None = None,
+        randomization: Randomization | None = None,
+        control: str = "motor",
+        substeps: int = 1,
+        assignment: str = "fixed",
+        neighbours: int = 2,
+        collision_distance: float = 1.0,
+        reward: RewardWeights | None = None,
+        crash: str = "respawn",
+        num_threads: int = 1,
+        points: Any = None,
+        colours: Any = None,
+    ) -> None:
+        self.task = validation.choice("task", task, TASKS)
+        self.num_swarms = validation.integer("num_swarms", num_swarms, 1)
+        self.max_steps = validation.integer("max_steps", max_steps, 1)
+        self.airframe = validation.instance("airframe", airframe, Airframe, Airframe())
+        self.randomization = validation.instance(
+            "randomization", randomization, Randomization, None
+        )
+        self.control = validation.choice("control", control, ("motor",))
+        self.substeps = validation.integer("substeps", substeps, 1)
+        self.assignment = validation.choice("assignment", assignment, ("fixed", "optimal"))
+        self.neighbours = validation.integer("neighbours", neighbours, 0, kernel.MAX_NEIGHBOURS)
+        self.collision_distance = validation.positive("collision_distance", collision_distance)
+        if not 0.01 <= self.collision_distance <= 100:
+            raise ValueError(
+                f"collision_distance must be from 0.01 to 100, got {collision_distance!r}"
+            )
+        self.reward_weights = validation.instance("reward", reward, RewardWeights, RewardWeights())
+        self.crash = validation.choice("crash", crash, ("respawn", "terminate"))
+        self.num_threads = validation.integer("num_threads", num_threads, 1)
+        points, colours = self._own_formation(points, colours, num_drones)
+        self._check_flyable()
+
+        self._planner = Planner(
+            task, self.num_drones, self.collision_distance, assignment, points, colours
+        )
+        self.arena: np.ndarray = self._planner.arena.copy()  #: half extents (3,), m
+
+        S, N = self.num_swarms, self.num_drones
+        self._blocks_per_swarm = -(-N // kernel.LANES)
+        self._blocks = np.zeros((S * self._blocks_per_swarm, kernel.ROWS, kernel.LANES), np.float32)
+        self._table = np.zeros((S, kernel.SWARM_COLUMNS), np.int64)
+        self._frequencies = np.zeros((S, HARMONICS, 2))
+        self._rings = np.zeros((S, 1, 6), np.float32)
+        self._settings = self._make_settings()
+        self._scratch = np.zeros(
+            (self.num_threads, kernel.MAX_OBSERVATION, kernel.LANES), np.float32
+        )
+        self._waves = np.zeros((self.num_threads, HARMONICS, 3), np.float32)
+        # For the neighbour search of large swarms: see ``kernel.search_tiles``
+        many = self._blocks_per_swarm > kernel.FEW_BLOCKS
+        tiles = self._blocks_per_swarm if many else 1
+        self._tiles = np.zeros(
+            (self.num_threads, tiles, kernel.TILE_ROWS, kernel.LANES), np.float32
+        )
+        self._boxes = np.zeros((self.num_threads, kernel.BOX_ROWS, kernel.MAX_TILES), np.float32)
+        self._orders = np.zeros((S, tiles * kernel.LANES), np.int32)
+        self.observations = np.zeros(
+            (S, N, observation.observation_size(self.neighbours)), np.float32
+        )
+        #: what a drone that crashed in the latest step saw before it was put back, (S, N, D)
+        self.final_observations = np.zeros_like(self.observations)
+        self._rewards = np.zeros((S, N), np.float32)
+        self._crashed = np.zeros((S, N), np.bool_)
+        self.colours = np.zeros((S, N, 3), np.uint8)  #: (S, N, 3) RGB, of each drone's slot
+        self.tasks = [task] * S  #: name of each swarm's present task
+        self._no_actions = np.zeros(0, np.float32)
+        self._pool: ThreadPoolExecutor | None = None
+        self._pool_process = 0
+        self._started = np.zeros(S, np.bool_)
+        self._seed(secrets.randbits(63) if seed is None else seed)
+
+    # ---- construction --------------------------------------------------------------------------
+
+    def _own_formation(
+        self, points: Any, colours: Any, num_drones: int | None
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        if points is None:
+            if colours is not None:
+                raise ValueError("colours need points")
+            self.num_drones = validation.integer(
+                "num_drones", 64 if num_drones is None else num_drones, 1, MAX_DRONES
+            )
+            return None, None
+        if self.task != "formation":
+            raise ValueError(f'points are for the task "formation", not {self.task!r}')
+        points = validation.points("points", points)
+        self.num_drones = validation.integer("the number of points", len(points), 1, MAX_DRONES)
+        if num_drones is not None and num_drones != self.num_drones:
+            raise ValueError(
+                f"num_drones must be the number of points, {self.num_drones}, got {num_drones!r}"
+            )
+        if colours is not None:
+            colours = validation.colours("colours", colours, len(points))
+        return points, colours
+
+    def _check_flyable(self) -> None:
+        # Beyond 2.78, classical Runge-Kutta amplifies a decaying mode; stay clear of it.
+        fastest = self.airframe.fastest_rate * (1.3 if self.randomization else 1.0)
+        if fastest * CONTROL_STEP / self.substeps > 2.5:
+            needed = int(np.ceil(fastest * CONTROL_STEP / 2.5))
+            raise ValueError(
+                f"substeps must be {needed} or more for this airframe (its fastest motion decays "
+                f"at {fastest:.0f}/s), got {self.substeps}"
+            )
+        if self.randomization and self.randomization.weakest(self.airframe) <= 1:
+            raise ValueError(
+                "randomization can draw drones too weak to hover around this airframe: "
+                f"thrust-to-weight {self.randomization.weakest(self.airframe):.2f}"
+            )
+
+    def _make_settings(self) -> np.ndarray:
+        settings = np.zeros(kernel.SETTINGS, np.float32)
+        settings[kernel.TIME_STEP] = CONTROL_STEP / self.substeps
+        settings[kernel.ARENA : kernel.ARENA + 3] = self.arena
+        settings[kernel.DIAGONAL] = np.linalg.norm(2 * self.arena)
+        settings[kernel.COLLISION_DISTANCE] = self.collision_distance
+        settings[kernel.RESPAWNS] = self.crash == "respawn"
+        settings[kernel.SUBSTEPS] = self.substeps
+        settings[kernel.LATE_FROM] = self.max_steps - self.late_steps + 1
+        settings[kernel.RING_RADIUS_SQUARED] = RING_RADIUS**2
+        settings[kernel.WEIGHTS : kernel.WEIGHTS + 9] = self.reward_weights.as_row()
+        settings[kernel.OFFSET_SCALES : kernel.OFFSET_SCALES + 3] = observation.OFFSET_SCALES
+        settings[kernel.VELOCITY_SCALE] = observation.VELOCITY_SCALE
+        settings[kernel.RATE_SCALE] = observation.RATE_SCALE
+        settings[kernel.NEIGHBOUR_SCALE] = observation.NEIGHBOUR_SCALE
+        return settings
+
+    @property
+    def late_steps(self) -> int:
+        """How many steps the last fifth of an episode has."""
+        return -(-self.max_steps // 5)
+
+    def _seed(self, seed: int | Sequence[int]) -> None:
+        if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
+            seeds = [int(seed) + k for k in range(self.num_swarms)]
+        elif isinstance(seed, (Sequence, np.ndarray)) and not isinstance(seed, str):
+            seeds = list(seed)
+            if len(seeds) != self.num_swarms:
+                raise ValueError(f"seed must hold {self.num_swarms} integers, got {len(seeds)}")
+        else:
+            raise TypeError(f"seed must be an integer, a sequence of them or None, got {seed!r}")
+        seeds = [validation.integer("seed", s, 0) for s in seeds]
+        self._generators = [np.random.default_rng(s) for s in seeds]
+
+    def set_reward(self, reward: RewardWeights) -> None:
+        """Weigh the reward's terms anew from the next step on, as a curriculum does."""
+        self.reward_weights = validation.instance("reward", reward, RewardWeights, RewardWeights())
+        self._settings[kernel.WEIGHTS : kernel.WEIGHTS + 9] = self.reward_weights.as_row()
+
+    # ---- episodes ------------------------------------------------------------------------------
+
+    def reset(
+        self,
+        seed: int | Sequence[int] | None = None,
+        which: Sequence[int] | np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Begin new episodes.
+
+        Args:
+            seed: as in the constructor; None goes on with the present random streams.
+            which: indices of the swarms to reset; None for all.
+
+        Returns:
+            The observations (S, N, D), the simulator's own buffer.
+        """
+        if seed is not None:
+            if which is not None:
+                raise ValueError("seed can only be given when all swarms are reset")
+            self._seed(seed)
+        for k in range(self.num_swarms) if which is None else which:
+            self._begin(int(k))
+        return self.observations
+
+    def _begin(self, swarm: int) -> None:
+        rng = self._generators[swarm]
+        plan = self._planner.plan(rng)
+        entry, N = self._table[swarm], self.num_drones
+        entry[:] = 0
+        entry[kernel.RANDOM_KEY] = rng.integers(2**63)
+        entry[kernel.HOLDS] = plan.holds
+        entry[kernel.NUM_RINGS] = len(plan.rings)
+        entry[kernel.HARMONICS_USED] = np.count_nonzero(plan.frequencies)
+        self._frequencies[swarm, :, 0] = plan.frequencies
+        self._frequencies[swarm, :, 1] = plan.frequencies * CONTROL_STEP
+        self.tasks[swarm] = plan.task
+        self.colours[swarm] = plan.colours
+
+        lanes = np.zeros((kernel.ROWS, self._blocks_per_swarm * kernel.LANES), np.float32)
+        if self.randomization is None:
+            airframes = self.airframe.as_row()[:, None]
+        else:
+            airframes = self.randomization.sample(self.airframe, N, rng).T
+        lanes[kernel.AIRFRAME : kernel.AIRFRAME + 14] = self.airframe.as_row()[:, None]
+        lanes[kernel.AIRFRAME : kernel.AIRFRAME + 14, :N] = airframes
+        lanes[kernel.POSITION : kernel.POSITION + 3] = kernel.PARKED
+        lanes[kernel.CENTRE : kernel.CENTRE + 3] = kernel.PARKED
+        lanes[kernel.POSITION : kernel.POSITION + 3, :N] = plan.starts.T
+        lanes[kernel.BEFORE : kernel.BEFORE + 3] = lanes[kernel.POSITION : kernel.POSITION + 3]
+        lanes[kernel.ATTITUDE] = 1
+        lanes[kernel.ROTORS : kernel.ROTORS + 4] = lanes[kernel.AIRFRAME + 13]
+        lanes[kernel.ACTIVE, :N] = 1
+        lanes[kernel.SEPARATION] = np.inf
+        lanes[kernel.LANE] = np.arange(lanes.shape[1]) % kernel.LANES
+        lanes[kernel.CENTRE : kernel.CENTRE + 3, :N] = plan.centre.T
+        for row, coefficients in ((kernel.COSINE, plan.cosine), (kernel.SINE, plan.sine)):
+            lanes[row : row + 3 * HARMONICS, :N] = np.swapaxes(coefficients, 1, 2).reshape(
+                3 * HARMONICS, -1
+            )
+        if len(plan.rings):
+            self._set_rings(swarm, plan)
+            lanes[kernel.RING, :N] = plan.first_ring
+            lanes[kernel.AIM : kernel.AIM + 3, :N] = RING_SPEED * plan.rings[plan.first_ring, 3:].T
+        first = swarm * self._blocks_per_swarm
+        blocks = lanes.reshape(kernel.ROWS, self._blocks_per_swarm, kernel.LANES).swapaxes(0, 1)
+        self._blocks[first : first + self._blocks_per_swarm] = blocks
+        self._started[swarm] = True
+        with _compilation_notice():
+            self._advance(self._no_actions, 0, swarm, swarm + 1, fresh=True)
+
+    def _set_rings(self, swarm: int, plan: Plan) -> None:
+        count = len(plan.rings)
+        if count > self._rings.shape[1]:
+            self._rings = np.zeros((self.num_swarms, count, 6), np.float32)
+        self._rings[swarm, :count, :3] = plan.rings[:, :3]
+        self._rings[swarm, :count, 3:] = RING_SPEED * plan.rings[:, 3:]
+
+    def step(self, actions: np.ndarray) -> StepResult:
+        """Advance every swarm by one control step of 0.05 s.
+
+        Args:
+            actions: (S, N, 4) floats; those beyond [-1, 1] are clipped.
+
+        Raises:
+            TypeError: the actions are not an array of floats.
+            ValueError: their shape is wrong, or one is NaN or infinite.
+            RuntimeError: ``reset`` has not been called.
+        """
+        actions = self._checked(actions)
+        if not self._started.all():
+            raise RuntimeError("call reset() before step()")
+        if self.num_threads == 1:
+            self._advance(actions, 0, 0, self.num_swarms)
+        else:
+            self._advance_on_threads(actions)
+        truncated = self._table[:, kernel.STEP] >= self.max_steps
+        return StepResult(self.observations, self._rewards, self._crashed, truncated)
+
+    def _checked(self, actions: np.ndarray) -> np.ndarray:
+        actions = np.asarray(actions)
+        if actions.dtype.kind != "f":
+            raise TypeError(f"actions must be floats, got dtype {actions.dtype}")
+        expected = (self.num_swarms, self.num_drones, 4)
+        if actions.shape != expected:
+            raise ValueError(f"actions must have shape {expected}, got {actions.shape}")
+        actions = np.ascontiguousarray(actions, np.float32)
+        if not kernel.all_finite(actions.reshape(-1)):
+            swarm, drone, rotor = np.argwhere(~np.isfinite(actions))[0]
+            raise ValueError(
+                f"actions must be finite, got {actions[swarm, drone, rotor]} for rotor {rotor} of "
+                f"drone {drone} in swarm {swarm}"
+            )
+        return actions
+
+    def _advance(
+        self, actions: np.ndarray, thread: int, begin: int, end: int, fresh: bool = False
+    ) -> None:
+        kernel.advance(
+            self._blocks, self._table, self._frequencies, self._rings, self._settings,
+            self.neighbours, self._scratch[thread], self._waves[thread],
+            self._tiles[thread], self._boxes[thread], self._orders, actions.reshape(-1),
+            self.observations, self.final_observations, self._rewards, self._crashed,
+            begin, end, fresh,
+        )  # fmt: skip
+
+    def _advance_on_threads(self, actions: np.ndarray) -> None:
+        # Plain threads around a kernel that releases the GIL: unlike numba's own parallel layers
+        # they survive a fork (the child makes its own) and can be called from several threads.
+        if self._pool is None or self._pool_process != os.getpid():
+            self._pool = ThreadPoolExecutor(self.num_threads - 1, "drone_formation")
+            self._pool_process = os.getpid()
+        bounds = [self.num_swarms * t // self.num_threads for t in range(self.num_threads + 1)]
+        others = [
+            self._pool.submit(self._advance, actions, t, bounds[t], bounds[t + 1])
+            for t in range(1, self.num_threads)
+        ]
+        self._advance(actions, 0, bounds[0], bounds[1])
+        for other in others:
+            other.result()
+
+    # ---- the truth -----------------------------------------------------------------------------
+
+    def _read(self, row: int, count: int = 1) -> np.ndarray:
+        shape = (self.num_swarms, self._blocks_per_swarm, kernel.ROWS, kernel.LANES)
+        rows = self._blocks.reshape(shape)[:, :, row : row + count]
+        lanes = np.moveaxis(rows, 2, 3).reshape(self.num_swarms, -1, count)
+        return lanes[:, : self.num_drones].copy()
+
+    @property
+    def position(self) -> np.ndarray:
+        """(S, N, 3), m."""
+        return self._read(kernel.POSITION, 3)
+
+    @property
+    def velocity(self) -> np.ndarray:
+        """(S, N, 3), m/s."""
+        return self._read(kernel.VELOCITY, 3)
+
+    @property
+    def attitude(self) -> np.ndarray:
+        """(S, N, 4), unit quaternions w x y z, body to world."""
+        return self._read(kernel.ATTITUDE, 4)
+
+    @property
+    def body_rates(self) -> np.ndarray:
+        """(S, N, 3), rad/s, body frame."""
+        return self._read(kernel.RATES, 3)
+
+    @property
+    def rotor_speeds(self) -> np.ndarray:
+        """(S, N, 4), rad/s."""
+        return self._read(kernel.ROTORS, 4)
+
+    @property
+    def target_position(self) -> np.ndarray:
+        """(S, N, 3), m."""
+        return self._read(kernel.TARGET, 3)
+
+    @property
+    def target_velocity(self) -> np.ndarray:
+        """(S, N, 3), m/s; for a race ring, the velocity at which it wants to be passed."""
+        return self._read(kernel.TARGET_VELOCITY, 3)
+
+    @property
+    def airframes(self) -> np.ndarray:
+        """(S, N, 14), each drone's parameters, columns as ``airframe.PARAMETERS``."""
+        return self._read(kernel.AIRFRAME, 14)
+
+    @property
+    def distance(self) -> np.ndarray:
+        """(S, N), distance to the target, m."""
+        return self._read(kernel.DISTANCE)[..., 0]
+
+    @property
+    def active(self) -> np.ndarray:
+        """(S, N) bool: False for drones that crashed for good."""
+        return self._read(kernel.ACTIVE)[..., 0] > 0
+
+    @property
+    def colliding(self) -> np.ndarray:
+        """(S, N) bool: came nearer to another drone than the collision distance in this step."""
+        return self._read(kernel.COLLIDING)[..., 0] > 0
+
+    @property
+    def faults(self) -> np.ndarray:
+        """(S, N) int: numerical blow-ups of each drone in this episode, contained as crashes."""
+        return self._read(kernel.FAULTS)[..., 0].astype(int)
+
+    @property
+    def ring_index(self) -> np.ndarray:
+        """(S, N) int: the race ring each drone flies to."""
+        return self._read(kernel.RING)[..., 0].astype(int)
+
+    def rings(self, swarm: int = 0) -> np.ndarray:
+        """(R, 7): centre, unit normal and radius of each race ring of a swarm, m."""
+        rings = self._rings[swarm, : self._table[swarm, kernel.NUM_RINGS]].astype(float)
+        rings[:, 3:] /= RING_SPEED
+        return np.column_stack([rings, np.full(len(rings), RING_RADIUS)])
+
+    @property
+    def steps(self) -> np.ndarray:
+        """(S,) int: control steps since each swarm's reset."""
+        return self._table[:, kernel.STEP].copy()
+
+    def metrics(self) -> dict[str, np.ndarray]:
+        """Each swarm's metrics over its episode so far, arrays (S,).
+
+        - ``perf``: mean over drones and steps of 1 - distance / arena diagonal - colliding.
+        - ``formation_error``: root mean square distance to target over the last fifth, m.
+        - ``on_target``: share of drones that stay within 0.10 m through the last fifth.
+        - ``within_half_metre``: the same for 0.5 m.
+        - ``time_to_form``: first time from which 95 % of the drones stay within 0.25 m, s;
+          infinite when never.
+        - ``collisions``: encounters per drone-minute, each counted once, when it starts.
+        - ``collision_rate``: share of drone-steps spent colliding.
+        - ``crashes``: per drone-episode.
+        - ``min_separation``: least distance between two drones after the first 2 s, m.
+        - ``rings_per_minute``: race rings passed per drone-minute.
+        - ``episode_return``, ``length``: mean over drones of the summed reward; steps.
+
+        The last fifth counts from the episode's ``max_steps``: before it, its metrics are NaN.
+        A drone that crashed for good is never on target and has no distance (NaN when all are).
+        """
+        steps = self._table[:, kernel.STEP]
+        late = np.maximum(steps - (self.max_steps - self.late_steps), 0)
+        elapsed = np.maximum(steps, 1)
+        minutes = elapsed * CONTROL_STEP / 60
+        active = self.active
+        remaining = active.sum(axis=1)
+        reached = np.where(late > 0, 1.0, np.nan)
+
+        def mean(row: int) -> np.ndarray:
+            return self._read(row)[..., 0].astype(float).mean(axis=1)
+
+        squares = self._read(kernel.LATE_SQUARES)[..., 0].astype(float)
+        farthest = self._read(kernel.LATE_FARTHEST)[..., 0]
+        with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: no drone, no distance
+            late_mean = np.where(active, squares, 0).sum(axis=1) / (remaining * np.maximum(late, 1))
+        formed_from = self._table[:, kernel.LAST_UNFORMED] + 1
+        return {
+            "perf": mean(kernel.SCORE) / elapsed,
+            "formation_error": np.sqrt(late_mean) * reached,
+            "on_target": ((farthest < 0.10) & active).mean(axis=1) * reached,
+            "within_half_metre": ((farthest < 0.5) & active).mean(axis=1) * reached,
+            "time_to_form": np.where(
+                formed_from > steps, np.inf, formed_from * CONTROL_STEP
+            ),
+            "collisions": mean(kernel.COLLISIONS) / minutes,
+            "collision_rate": mean(kernel.COLLISION_STEPS) / elapsed,
+            "crashes": mean(kernel.CRASHES),
+            "min_separation": self._read(kernel.SEPARATION)[..., 0].min(axis=1).astype(float),
+            "rings_per_minute": mean(kernel.RINGS) / minutes,
+            "episode_return": mean(kernel.RETURN),
+            "length": steps.astype(float),
+        }  # fmt: skip
+
+    # ---- snapshots -----------------------------------------------------------------------------
+
+    _ARRAYS = (
+        "_blocks", "_table", "_frequencies", "_rings", "observations", "final_observations",
+        "_rewards", "_crashed", "colours", "_started",
+    )  # fmt: skip
+
+    def get_state(self) -> dict[str, Any]:
+        """An exact snapshot, randomness included: plain arrays, numbers and names."""
+        state: dict[str, Any] = {name: getattr(self, name).copy() for name in self._ARRAYS}
+        state["tasks"] = list(self.tasks)
+        state["generators"] = [g.bit_generator.state for g in self._generators]
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go back to a snapshot of a simulator built with the same arguments.
+
+        Raises:
+            ValueError: the snapshot is of another shape of simulator.
+        """
+        for name in self._ARRAYS:
+            array = getattr(self, name)
+            shape: tuple[int, ...] = np.shape(state[name]) if name in state else ()
+            expected: tuple[int, ...] = array.shape
+            if name == "_rings":  # grows with the longest race so far
+                shape, expected = shape[::2], expected[::2]
+            if shape != expected:
+                raise ValueError(
+                    f"state does not fit this simulator: {name} has shape {shape}, not {expected}"
+                )
+        for name in self._ARRAYS:
+            setattr(self, name, state[name].copy())
+        self._table[:, kernel.VISITS] = 0  # the sort is not part of the state
+        self.tasks = list(state["tasks"])
+        for generator, saved in zip(self._generators, state["generators"], strict=True):
+            generator.bit_generator.state = saved
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_pool": None}
