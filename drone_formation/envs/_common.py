@@ -1,0 +1,86 @@
+"""What the views share: building the simulator, the spaces, and an episode's metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Box
+
+from ..airframe import CONTROL_STEP
+from ..registration import task_name
+from ..swarms import Swarms
+
+#: Ways to draw, and pictures per second that show the drones in real time.
+RENDER_MODES = ["human", "rgb_array"]
+METADATA: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": round(1 / CONTROL_STEP)}
+
+
+def build_swarms(task: str, num_swarms: int, options: dict[str, Any]) -> Swarms:
+    """The simulator under a view.
+
+    Args:
+        task: an id ("DroneFlag-v0") or a task's name ("flag").
+        num_swarms: S.
+        options: further keywords of ``Swarms``.
+
+    Raises:
+        TypeError: a seed is among the options: copies of the view would all be the same world.
+    """
+    if "seed" in options:
+        raise TypeError("seed is not an argument of the environment: give it to reset(seed=...)")
+    return Swarms(task_name(task), num_swarms, **options)
+
+
+def take_alias(options: dict[str, Any], alias: str) -> dict[str, Any]:
+    """Options with ``alias``, another library's word for ``max_steps``, translated.
+
+    Raises:
+        ValueError: both are given and differ.
+    """
+    options = dict(options)
+    value = options.pop(alias, None)
+    if value is not None:
+        if options.get("max_steps", value) != value:
+            raise ValueError(
+                f"max_steps and {alias} mean the same: give one, not max_steps="
+                f"{options['max_steps']!r} and {alias}={value!r}"
+            )
+        options["max_steps"] = value
+    return options
+
+
+def observation_box(swarms: Swarms, *batch: int) -> Box:
+    """Observations, within [-1, 1]: shape (*batch, D)."""
+    return Box(-1.0, 1.0, (*batch, swarms.observations.shape[2]), np.float32)
+
+
+def action_box(*batch: int) -> Box:
+    """Actions, one number per rotor: shape (*batch, 4); 0 hovers."""
+    return Box(-1.0, 1.0, (*batch, 4), np.float32)
+
+
+def joint_rewards(rewards: np.ndarray, flying: np.ndarray | None) -> np.ndarray:
+    """Each swarm's mean reward, (S,) float64, over the drones that flew before the step.
+
+    Args:
+        rewards: (S, N) float32; zero for a drone that did not fly.
+        flying: (S, N) bool; None for all.
+    """
+    # Widened first: a sum that widens as it goes may add in another order when S is another.
+    sums = np.add.reduce(rewards.astype(np.float64), axis=1)
+    if flying is None:
+        return sums / rewards.shape[1]
+    return sums / np.maximum(flying.sum(axis=1), 1)
+
+
+def swarm_metrics(swarms: Swarms, which: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:
+    """The metrics of some swarms' episodes (see ``Swarms.metrics``): floats, and ``"task"``."""
+    if not len(which):
+        return []
+    metrics = swarms.metrics()
+    return [
+        {"task": swarms.tasks[k], **{name: float(values[k]) for name, values in metrics.items()}}
+        for k in which
+    ]
