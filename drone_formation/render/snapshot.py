@@ -1,0 +1,174 @@
+"""What the renderer draws: one instant of one swarm, as plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+# A drone cannot cross this distance (m) between two snapshots: a longer jump is a respawn, and is
+# neither joined by a trail nor smoothed by `interpolate`.
+JUMP = 3.0
+
+_PALE_BLUE = (150, 200, 255)
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """One instant of a swarm of N drones.
+
+    World frame: z up, metres. Body frame: x forward, z up; rotors 0 to 3 sit on +x, +y, -x, -y.
+    Only `positions` is needed; everything else has a sensible default. Arrays are copied, so a
+    snapshot stays what it was while the simulation goes on.
+    """
+
+    positions: np.ndarray  # (N, 3) m
+    attitudes: np.ndarray | None = None  # (N, 4) quaternion w x y z, body -> world; None: level
+    colours: np.ndarray | None = None  # (N, 3) uint8 RGB; None: pale blue
+    targets: np.ndarray | None = None  # (N, 3) m; None: no targets are drawn
+    arena: np.ndarray = (30.0, 30.0, 10.0)  # (3,) half extents, m, centred on the origin
+    collision_distance: float = 1.0  # m; drones are drawn 0.9 of it across
+    colliding: np.ndarray | None = None  # (N,) bool; None: nobody
+    active: np.ndarray | None = None  # (N,) bool, False: gone and not drawn; None: everybody
+    time: float = 0.0  # s
+    task: str = ""
+    rings: np.ndarray | None = None  # (R, 7) centre (m), unit normal = way of passage, radius (m)
+    next_ring: int | None = None  # which ring to highlight
+    hud: Mapping[str, str | float] = field(default_factory=dict)  # lines shown below task and time
+
+    def __post_init__(self) -> None:
+        positions = _floats("positions", self.positions, (None, 3))
+        n = len(positions)
+        if n == 0:
+            raise ValueError("positions is empty; a snapshot needs at least one drone")
+        attitudes = np.tile([1.0, 0.0, 0.0, 0.0], (n, 1))
+        if self.attitudes is not None:
+            attitudes = _floats("attitudes", self.attitudes, (n, 4))
+            norms = np.linalg.norm(attitudes, axis=1, keepdims=True)
+            if norms.min() < 1e-6:
+                raise ValueError(f"attitudes[{norms.argmin()}] is 0; a unit quaternion is needed")
+            attitudes /= norms
+        arena = _floats("arena", self.arena, (3,))
+        if arena.min() <= 0:
+            raise ValueError(f"arena={arena.tolist()}: half extents must be positive (m)")
+        distance = _number("collision_distance", self.collision_distance)
+        if distance <= 0:
+            raise ValueError(f"collision_distance={distance!r} must be positive (m)")
+        rings = None
+        if self.rings is not None:
+            rings = _floats("rings", self.rings, (None, 7))
+            norms = np.linalg.norm(rings[:, 3:6], axis=1, keepdims=True)
+            if len(rings) and (norms.min() < 1e-6 or rings[:, 6].min() <= 0):
+                raise ValueError("rings: every ring needs a normal that is not 0 and a radius > 0")
+            rings[:, 3:6] /= norms
+        count = 0 if rings is None else len(rings)
+        if self.next_ring is not None and not 0 <= self.next_ring < count:
+            raise ValueError(f"next_ring={self.next_ring!r} is not the index of one of the rings")
+        if not isinstance(self.hud, Mapping):
+            raise TypeError(f"hud={self.hud!r} must map names to strings or numbers")
+
+        def put(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)  # frozen for everybody else
+
+        put("positions", positions)
+        put("attitudes", attitudes)
+        put("colours", _colours(self.colours, n))
+        put("targets", None if self.targets is None else _floats("targets", self.targets, (n, 3)))
+        put("arena", arena)
+        put("collision_distance", distance)
+        put("colliding", _flags("colliding", self.colliding, n, default=False))
+        put("active", _flags("active", self.active, n, default=True))
+        put("time", _number("time", self.time))
+        put("rings", rings)
+        put("hud", dict(self.hud))
+
+    def __len__(self) -> int:
+        """The number of drones, N."""
+        return len(self.positions)
+
+
+def interpolate(a: Snapshot, b: Snapshot, fraction: float) -> Snapshot:
+    """The instant between `a` (fraction 0) and `b` (fraction 1), for smooth motion on a display.
+
+    The simulation is often slower (20 Hz) than a screen (60 Hz). Positions and targets move
+    linearly, attitudes along the shorter arc; whatever jumped (a respawn) waits at `a`.
+    """
+    if fraction <= 0.0:
+        return a
+    if fraction >= 1.0 or len(a) != len(b):
+        return b
+
+    def mix(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+        jumped = ((q - p) ** 2).sum(axis=1, keepdims=True) > JUMP**2
+        return np.where(jumped, p, p + fraction * (q - p))
+
+    both = a.targets is not None and b.targets is not None
+    # q and -q are the same attitude: take the nearer one.
+    sign = np.where((a.attitudes * b.attitudes).sum(axis=1, keepdims=True) < 0, -1.0, 1.0)
+    attitudes = (1 - fraction) * a.attitudes + fraction * sign * b.attitudes
+    return Snapshot(
+        positions=mix(a.positions, b.positions),
+        attitudes=attitudes,
+        colours=a.colours,
+        targets=mix(a.targets, b.targets) if both else a.targets,
+        arena=b.arena,
+        collision_distance=b.collision_distance,
+        colliding=a.colliding,
+        active=a.active & b.active,
+        time=a.time + fraction * (b.time - a.time),
+        task=b.task,
+        rings=a.rings,
+        next_ring=a.next_ring,
+        hud=a.hud,
+    )
+
+
+def _floats(name: str, value: object, shape: tuple[int | None, ...]) -> np.ndarray:
+    """A fresh float64 array of `shape` (None: any length), or an error that names the argument."""
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}={value!r} is not an array of numbers") from None
+    fits = array.ndim == len(shape) and all(
+        want in (None, got) for want, got in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("any" if n is None else str(n) for n in shape)
+        raise ValueError(f"{name} has shape {array.shape}; allowed: ({wanted})")
+    if not np.isfinite(array).all():
+        index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(f"{name}{list(index)} is {array[index]}; every value must be finite")
+    return array
+
+
+def _number(name: str, value: object) -> float:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}={value!r} is not a number") from None
+    if not np.isfinite(number):
+        raise ValueError(f"{name}={number!r} must be finite")
+    return number
+
+
+def _flags(name: str, value: object, n: int, *, default: bool) -> np.ndarray:
+    if value is None:
+        return np.full(n, default)
+    array = np.array(value)
+    if array.shape != (n,) or array.dtype != bool:
+        raise ValueError(f"{name}: {array.dtype} of shape {array.shape}; allowed: bool ({n},)")
+    return array
+
+
+def _colours(value: object, n: int) -> np.ndarray:
+    if value is None:
+        return np.tile(np.array(_PALE_BLUE, np.uint8), (n, 1))
+    array = np.array(value)
+    if array.shape != (n, 3) or array.dtype.kind not in "iu":
+        raise ValueError(
+            f"colours: {array.dtype} of shape {array.shape}; allowed: integers ({n}, 3), 0 to 255"
+        )
+    if array.min() < 0 or array.max() > 255:
+        raise ValueError(f"colours spans {array.min()} to {array.max()}; allowed: 0 to 255")
+    return array.astype(np.uint8)
