@@ -1,0 +1,221 @@
+"""The classical pilot: what one would do without learning.
+
+It reads the truth.  When an episode begins it plans, for every drone, a smooth path to its target
+that keeps clear of all the others' paths; then each drone tracks its own.  A drone that is put
+somewhere else (a respawn), or whose target is, plans anew while the others keep their plans.
+``flight.py`` holds the methods and their sources.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+
+from ..airframe import CONTROL_STEP, PARAMETERS
+from ..swarms import Swarms
+from . import flight
+from .course import Course
+from .flight import Gains
+
+#: Targets are foreseen on circular arcs, which turn at this rate at most, rad/s.
+MAX_ARC_RATE = 0.5
+#: Paths keep this far from the walls, m.
+WALL_MARGIN = 0.6
+#: A drone farther than this from where its plan has it plans anew, m.
+LOST_DISTANCE = 1.0
+#: Greatest downward acceleration in a race, m/s².
+RACING_DOWN = 7.5
+
+
+class ClassicalPilot:
+    """Prioritised planning of motion primitives, and geometric tracking.
+
+    Args:
+        gains: its settings.
+        candidates: how many detours each drone chooses among.
+    """
+
+    name = "classical"
+
+    def __init__(self, gains: Gains | None = None, candidates: int = 56) -> None:
+        self.gains = gains or Gains()
+        self._primitives = draw_primitives(self.gains.passes + self.gains.repairs, candidates)
+        self._seen: Swarms | None = None
+
+    def act(self, swarms: Swarms) -> np.ndarray:
+        """Actions (S, N, 4) in [-1, 1], float32, for the swarms as they are now."""
+        truth, ready = self._look(swarms)
+        for lost in np.flatnonzero(self._lost.any(axis=1) & ready):
+            self._plan(swarms, truth, int(lost))
+        now = swarms.steps * CONTROL_STEP
+        feed = truth.bend.copy()
+        for s, course in enumerate(self._courses):
+            if course is not None:
+                feed[s] = course.places(now[s] + self.gains.lead)[2]
+        actions = np.zeros((swarms.num_swarms, swarms.num_drones, 4), np.float32)
+        flight.track(
+            now, truth.position, truth.velocity, swarms.attitude, swarms.body_rates,
+            swarms.rotor_speeds, truth.target, truth.drift, feed, self._airframes,
+            swarms.active & ready[:, None], self._plans, self.gains, actions, self._errors,
+        )  # fmt: skip
+        return actions
+
+    # ---- noticing what is new ------------------------------------------------------------------
+
+    def _forget(self, swarms: Swarms) -> None:
+        S, N = swarms.num_swarms, swarms.num_drones
+        self._seen = swarms
+        self._steps = np.full(S, -2)
+        self._before: _Truth | None = None
+        self._courses: list[Course | None] = [None] * S
+        self._airframes = np.zeros((S, N, len(PARAMETERS)))
+        self._lost = np.ones((S, N), bool)
+        self._errors = np.zeros((S, N))
+        self._plans = np.zeros((S, N, flight.PLAN))
+        self._plans[:, :, flight.DURATION] = 1.0
+
+    def _look(self, swarms: Swarms) -> tuple[_Truth, np.ndarray]:
+        """The truth, and which swarms are ready to plan; notes who is without a valid plan."""
+        if self._seen is not swarms:
+            self._forget(swarms)
+        steps = swarms.steps
+        fresh = steps != self._steps + 1
+        if fresh.any():
+            self._airframes[fresh] = swarms.airframes[fresh]
+            for new in np.flatnonzero(fresh).tolist():
+                self._courses[new] = self._lay_course(swarms, new)
+        truth = _Truth(
+            swarms.position.astype(float),
+            swarms.velocity.astype(float),
+            swarms.target_position.astype(float),
+            swarms.target_velocity.astype(float),
+            np.zeros((*self._lost.shape, 3)),
+        )
+        racing = np.array([course is not None for course in self._courses])
+        for s, course in enumerate(self._courses):
+            if course is not None:
+                places = course.places(steps[s] * CONTROL_STEP)
+                truth.target[s], truth.drift[s], truth.bend[s] = places
+        if self._before is not None:
+            before = self._before
+            shifted = truth.target - before.target - CONTROL_STEP * before.drift
+            shifted = (np.abs(shifted).max(axis=2) > 0.5) | fresh[:, None]
+            moved = truth.position - before.position - CONTROL_STEP * before.velocity
+            moved = np.abs(moved).max(axis=2) > 1.0
+            self._lost |= shifted | moved | (self._errors > LOST_DISTANCE)
+            bend = (truth.drift - before.drift) / CONTROL_STEP
+            bend[shifted] = 0
+            truth.bend[~racing] = bend[~racing]
+        self._lost[fresh] = True
+        # How a target's velocity changes shows after one step: where they move, plan then.
+        moving = np.abs(truth.drift).max(axis=(1, 2)) > 1e-6
+        self._steps, self._before = steps, truth
+        return truth, ~(fresh & moving & ~racing)
+
+    def _lay_course(self, swarms: Swarms, s: int) -> Course | None:
+        rings = swarms.rings(s)
+        if not len(rings):
+            return None
+        weakest = limits(self._airframes[s], RACING_DOWN).min(axis=0)
+        gravity = self._airframes[s, :, PARAMETERS.index("gravity")].max()
+        return Course(rings, swarms.ring_index[s], weakest, gravity, swarms.collision_distance)
+
+    # ---- planning ------------------------------------------------------------------------------
+
+    def _plan(self, swarms: Swarms, truth: _Truth, s: int) -> None:
+        """Plans for the drones of swarm s that have none."""
+        now, offset = swarms.steps[s] * CONTROL_STEP, truth.position[s] - truth.target[s]
+        airframes, course = self._airframes[s], self._courses[s]
+        if course is None:
+            targets = foresee(truth.target[s], truth.drift[s], truth.bend[s])
+            able = limits(airframes)
+        else:
+            targets = course.foresee(now)
+            able = limits(airframes, RACING_DOWN)
+        flight.plan_swarm(
+            now, offset, truth.velocity[s] - truth.drift[s],
+            present_acceleration(swarms, airframes, s) - truth.bend[s], targets,
+            np.argsort(-np.linalg.norm(offset, axis=1), kind="stable"),
+            self._lost[s], swarms.active[s], swarms.arena - WALL_MARGIN,
+            airframes[:, PARAMETERS.index("gravity")].copy(), able, self._primitives,
+            swarms.collision_distance, self.gains, self._plans[s],
+            np.zeros((len(offset), 3, flight.SAMPLES), np.float32),
+        )  # fmt: skip
+        self._lost[s] = False
+
+
+class _Truth(NamedTuple):
+    """What is seen at one time, each (S, N, 3); on a course, the places on it are the targets."""
+
+    position: np.ndarray
+    velocity: np.ndarray
+    target: np.ndarray
+    drift: np.ndarray  #: velocity of the targets
+    bend: np.ndarray  #: acceleration of the targets
+
+
+def draw_primitives(sweeps: int, count: int) -> np.ndarray:
+    """The primitives that drones choose among: (sweeps, 6 + count, 4), see ``flight.plan_swarm``.
+
+    The first is the straight one, then some that only take longer, then detours every way.
+    """
+    rng = np.random.default_rng(0)
+    primitives = np.zeros((sweeps, count, 4))
+    kinds = -(-count // 8)
+    sides = np.array(list(itertools.product((1, -1), repeat=3)))
+    way = rng.normal(size=(sweeps, kinds, 1, 3))
+    way *= rng.uniform(0, 1, (sweeps, kinds, 1, 1)) / np.linalg.norm(way, axis=3, keepdims=True)
+    # Each with its mirror images, so that no side is preferred.
+    primitives[:, :, 1:] = (way * sides).reshape(sweeps, -1, 3)[:, :count]
+    stretch = 1 + rng.exponential(0.25, (sweeps, kinds))
+    primitives[:, :, 0] = np.repeat(stretch, 8, axis=1)[:, :count]
+    plain = [1, 1.07, 1.15, 1.3, 1.5, 1.8]
+    straight = np.zeros((sweeps, len(plain), 4))
+    straight[:, :, 0] = plain
+    return np.concatenate([straight, primitives], axis=1)
+
+
+def foresee(target: np.ndarray, velocity: np.ndarray, acceleration: np.ndarray) -> np.ndarray:
+    """Where targets will be, (N, 3, SAMPLES): each on the circular arc it is now on.
+
+    Exact for a formation that stands, drifts straight or turns; for others, a good guess.
+    """
+    time = np.arange(flight.SAMPLES) * flight.GRID
+    speed, bend = (np.linalg.norm(v, axis=1) for v in (velocity, acceleration))
+    rate = np.clip(bend / np.maximum(speed, 1e-3), 1e-4, MAX_ARC_RATE)[:, None, None]
+    return (
+        target[:, :, None]
+        + velocity[:, :, None] * np.sin(rate * time) / rate
+        + acceleration[:, :, None] * (1 - np.cos(rate * time)) / rate**2
+    )
+
+
+def present_acceleration(swarms: Swarms, airframes: np.ndarray, s: int) -> np.ndarray:
+    """Accelerations (N, 3) of the drones of swarm s under their present thrust, m/s²."""
+    column = {name: airframes[:, [i]] for i, name in enumerate(PARAMETERS)}
+    w, x, y, z = swarms.attitude[s].T.astype(float)
+    up = np.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)], axis=1)
+    thrust = column["thrust_coefficient"] * (swarms.rotor_speeds[s] ** 2).sum(axis=1, keepdims=True)
+    weight = column["mass"] * column["gravity"] * [0, 0, 1]
+    return (thrust * up - weight - column["linear_drag"] * swarms.velocity[s]) / column["mass"]
+
+
+def limits(airframes: np.ndarray, down: float = 4.5) -> np.ndarray:
+    """What plans may ask of drones with given airframes (N, 14): (N, flight.LIMITS)."""
+    column = {name: airframes[:, i] for i, name in enumerate(PARAMETERS)}
+    weight, arm = column["mass"] * column["gravity"], column["arm"]
+    strongest = 4 * column["thrust_coefficient"] * column["max_rotor_speed"] ** 2 / column["mass"]
+    usable, gravity = 0.8 * strongest, column["gravity"]
+    inertia = np.maximum(column["inertia_x"], column["inertia_y"])
+    result = np.empty((len(airframes), flight.LIMITS))
+    spare = np.maximum(usable**2 - (1.15 * gravity) ** 2, (0.1 * gravity) ** 2)
+    result[:, flight.LATERAL] = np.minimum(14.0, np.sqrt(spare))
+    result[:, flight.UP] = np.clip(0.7 * (usable - gravity), 0.1 * gravity, 12.0)
+    result[:, flight.DOWN] = down
+    # Torque of opposite rotors, one stopped and one at up to twice its share of the weight, against
+    # damping and, over an eighth of a second, inertia.
+    torque = arm * weight / 4 * np.minimum(2.0, 0.7 * strongest / gravity)
+    result[:, flight.TURN] = 1.5 * torque / (column["angular_damping"] + 8 * inertia)
+    return result
