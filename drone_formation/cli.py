@@ -1,0 +1,444 @@
+"""The command line: ``drone-formation list | train | evaluate | fly | record | bench``.
+
+Whatever a command needs is imported when it runs, so that ``--help`` and ``list`` stay quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from . import __version__
+from .registration import task_name
+from .tasks import TASKS
+
+PROGRAM = "drone-formation"
+#: Which extra brings a module that is missing.
+_EXTRAS = {
+    "pygame": "render", "imageio": "render", "imageio_ffmpeg": "render", "PIL": "render",
+    "torch": "train", "stable_baselines3": "train", "tensorboard": "train", "tqdm": "train",
+    "scipy": "train", "matplotlib": "train", "supersuit": "train",
+}  # fmt: skip
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        The exit status: 0; 2 when what was asked for cannot be done (said in one line on stderr);
+        130 when interrupted.
+    """
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as stop:  # --help, or arguments that make no sense
+        return int(stop.code or 0)
+    try:
+        return arguments.run(arguments) or 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        if arguments.debug:
+            raise
+        print(f"{PROGRAM} {arguments.command}: {_plainly(error)}", file=sys.stderr)
+        return 2
+
+
+def _plainly(error: Exception) -> str:
+    """An error in one line."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        extra = _EXTRAS.get(error.name.partition(".")[0])
+        if extra:
+            return (
+                f'{error.name} is missing; install it with: pip install "drone-formation[{extra}]"'
+            )
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+# ---- what can be typed -----------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=PROGRAM, description="Swarms of quadrotors that learn to fly into formations."
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    def command(name: str, run: Any, summary: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        sub.add_argument("--debug", action="store_true", help="show where an error comes from")
+        sub.set_defaults(run=run)
+        return sub
+
+    command("list", _list, "list the tasks and the trained policies that come along")
+
+    sub = command("train", _train, "train a policy with Stable-Baselines3's PPO")
+    sub.add_argument("task", nargs="?", help="DroneFlag-v0, or just flag")
+    sub.add_argument("--timesteps", type=_count, help="drone-steps in all, such as 20e6")
+    sub.add_argument("--minutes", type=float, help="stop after so much wall time")
+    sub.add_argument(
+        "--until-solved",
+        action="store_true",
+        help="stop when an evaluation finds 95 %% of the drones on target",
+    )
+    sub.add_argument("--seed", type=int, help="of everything random (default: 0)")
+    sub.add_argument("--out", metavar="FOLDER", help="(default: the first free runs/TASK-N)")
+    sub.add_argument("--force", action="store_true", help="replace the run in --out")
+    sub.add_argument("--resume", metavar="RUN", help="go on with this run, exactly")
+    sub.add_argument("--init-from", metavar="POLICY", help="start from a trained policy")
+    sub.add_argument("--num-drones", type=int, help="per swarm (default: 64)")
+    sub.add_argument("--num-swarms", type=int, help="flown side by side (default: 1,024 drones)")
+    sub.add_argument("--assignment", choices=("fixed", "optimal"), help="of drones to slots")
+    sub.add_argument("--threads", type=int, help="of torch (default: all processors, at most 8)")
+    sub.add_argument("--checkpoint-every", type=_count, default=2_500_000, help="drone-steps")
+
+    sub = command("evaluate", _evaluate, "measure a pilot over many episodes")
+    _add_flight(sub)
+    sub.add_argument("--episodes", type=int, default=16)
+    sub.add_argument("--max-steps", type=int, default=1024, help="control steps per episode")
+    form = sub.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON object")
+    form.add_argument("--csv", action="store_true", help="print CSV")
+    sub.add_argument(
+        "--plot",
+        metavar="FILE",
+        help="draw distance and separation over time and the paths: one picture (.png, .pdf, "
+        ".svg), or a folder for one each",
+    )
+    sub.add_argument("--force", action="store_true", help="replace existing pictures")
+
+    sub = command("fly", _fly, "watch a swarm fly, in a window (H shows the keys)")
+    _add_flight(sub)
+    _add_picture(sub)
+
+    sub = command("record", _record, "film a flight, without a window")
+    _add_flight(sub)
+    _add_picture(sub)
+    sub.add_argument(
+        "--out",
+        required=True,
+        metavar="FILE",
+        help=".mp4, .gif, or pictures: a folder or frame_%%04d.png",
+    )
+    sub.add_argument("--fps", type=float, default=25.0, help="pictures per second")
+    sub.add_argument("--steps", type=int, default=400, help="control steps of 0.05 s")
+    sub.add_argument("--force", action="store_true", help="replace an existing file")
+
+    sub = command("bench", _bench, "measure the speed of the simulator, on one thread")
+    sub.add_argument("tasks", nargs="*", metavar="task", help="(default: flag, follow and race)")
+    sub.add_argument("--num-drones", type=int, nargs="+", default=[64, 256, 1024])
+    sub.add_argument("--neighbours", type=int, default=2)
+    sub.add_argument("--repeats", type=int, default=7, help="the median of these is reported")
+    sub.add_argument("--steps", type=int, default=500, help="control steps per repeat")
+    sub.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _add_flight(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("task", help="DroneFlag-v0, or just flag")
+    sub.add_argument(
+        "--pilot",
+        "--model",
+        metavar="PILOT",
+        help="a policy file or run folder, the name of a policy that comes along, "
+        "or one of classical, hover, random (default: the best that comes along)",
+    )
+    sub.add_argument("--num-drones", type=int, default=64)
+    sub.add_argument(
+        "--assignment", choices=("fixed", "optimal"), default="fixed", help="of drones to slots"
+    )
+    sub.add_argument("--seed", type=int, default=1_000_000, help="of the first episode")
+
+
+def _add_picture(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--size", type=_size, default=(1280, 720), metavar="WxH", help="pixels")
+    sub.add_argument("--camera", metavar="VIEW", help="auto, front, top or cinematic")
+    sub.add_argument("--trails", type=float, default=0.0, help="seconds of flight to trail")
+
+
+def _count(text: str) -> int:
+    """An integer, written 20000000, 20_000_000 or 20e6."""
+    value = float(text)
+    if value != int(value):
+        raise ValueError(text)
+    return int(value)
+
+
+_count.__name__ = "number of steps"  # argparse's messages name it
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, height = (int(part) for part in text.lower().split("x"))
+    if min(width, height) < 16 or max(width, height) > 16384:
+        raise ValueError(text)
+    return width, height
+
+
+_size.__name__ = "size, such as 1280x720"
+
+
+# ---- commands --------------------------------------------------------------------------------
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    from .pilots.trained import shipped_policies
+
+    width = max(len(task.id) for task in TASKS.values())
+    for task in TASKS.values():
+        print(f"{task.id:{width}}  {task.summary}")
+    print("policies that come along: " + (", ".join(shipped_policies()) or "none"))
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    if arguments.task is not None:
+        task_name(arguments.task)  # a wrong name is told before the heavy imports
+    # Threads that spin while they wait for each other stop one another dead as soon as anything
+    # else runs; sleeping ones do not.  OpenMP reads this when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from .training import SETTINGS, train
+
+    settings = None
+    if arguments.assignment:
+        if arguments.resume or not arguments.task:
+            raise ValueError("assignment can only be given when a run begins")
+        settings = replace(SETTINGS[task_name(arguments.task)], assignment=arguments.assignment)
+    result = train(
+        arguments.task,
+        timesteps=arguments.timesteps,
+        minutes=arguments.minutes,
+        seed=arguments.seed,
+        out=arguments.out,
+        resume=arguments.resume,
+        init_from=arguments.init_from,
+        until_solved=arguments.until_solved,
+        num_drones=arguments.num_drones,
+        num_swarms=arguments.num_swarms,
+        force=arguments.force,
+        settings=settings,
+        threads=arguments.threads,
+        checkpoint_every=arguments.checkpoint_every,
+    )
+    return 130 if result.interrupted else 0
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    task = task_name(arguments.task)
+    pilot, options = _pilot(arguments, task)
+    from .evaluation import evaluate
+
+    if arguments.plot:
+        from . import plots
+
+        files = plots.files_for(arguments.plot, force=arguments.force)
+        pilot = plots.FlightLog(pilot)
+    result = evaluate(
+        pilot, task, arguments.episodes, seed=arguments.seed, max_steps=arguments.max_steps,
+        **options,
+    )  # fmt: skip
+    if arguments.json:
+        print(result.as_json())
+    elif arguments.csv:
+        print(result.as_csv(), end="")
+    else:
+        print(result.as_table())
+    if arguments.plot:
+        title = f"{TASKS[task].id}, flown by {pilot.name}: {arguments.episodes} episodes"
+        plots.save_flight(pilot, files, title, force=arguments.force)
+        print(f"saved {arguments.plot}", file=sys.stderr)
+
+
+def _fly(arguments: argparse.Namespace) -> None:
+    task = task_name(arguments.task)
+    pilot, options = _pilot(arguments, task)
+    from .render import Window
+    from .swarms import Swarms
+
+    options["seed"] = arguments.seed
+    swarms = Swarms(task, **options)
+    swarms.reset()
+    tasks = ("flag", "sphere", "cube", "conga", "follow", "orbit", "hover", "idle", "race")
+    with Window(arguments.size, arguments.camera, tasks=tasks, trails=arguments.trails) as window:
+        try:
+            controls = window.show(_snapshot(swarms))
+        except RuntimeError as error:  # no display
+            raise OSError(f"{error} ('{PROGRAM} record' needs none)") from error
+        while not controls.closed:
+            if controls.task_request:
+                swarms = _redirected(swarms, controls.task_request, options)
+            if controls.advance:
+                swarms.step(pilot.act(swarms))
+            controls = window.show(_snapshot(swarms))
+
+
+def _record(arguments: argparse.Namespace) -> None:
+    task = task_name(arguments.task)
+    if arguments.steps < 1:
+        raise ValueError(f"steps must be 1 or more, got {arguments.steps}")
+    pilot, options = _pilot(arguments, task)
+    from tqdm import tqdm
+
+    from .airframe import CONTROL_STEP
+    from .render import Renderer, Video, interpolate
+    from .swarms import Swarms
+
+    video = Video(arguments.out, arguments.fps, force=arguments.force)
+    renderer = Renderer(arguments.size, arguments.camera, trails=arguments.trails)
+    swarms = Swarms(task, seed=arguments.seed, max_steps=max(arguments.steps, 1024), **options)
+    swarms.reset()
+    frames = int(arguments.steps * CONTROL_STEP * arguments.fps) + 1
+    with video:
+        before = after = _snapshot(swarms)
+        for frame in tqdm(range(frames), unit="frame", disable=None):
+            at = frame / arguments.fps / CONTROL_STEP  # in control steps
+            while swarms.steps[0] < at:
+                swarms.step(pilot.act(swarms))
+                before, after = after, _snapshot(swarms)
+            now = interpolate(before, after, at - (swarms.steps[0] - 1) if frame else 1.0)
+            video.add(renderer.frame(now))
+    print(f"saved {arguments.out}: {frames} frames, {frames / arguments.fps:.1f} s")
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    from .swarms import Swarms
+
+    names = [task_name(task) for task in arguments.tasks or ("flag", "follow", "race")]
+    if min(arguments.repeats, arguments.steps) < 1:
+        raise ValueError("repeats and steps must be 1 or more")
+    rows = []
+    for task in names:
+        for num_drones in arguments.num_drones:
+            swarms = Swarms(
+                task, max(1024 // max(num_drones, 1), 1), num_drones,
+                seed=0, neighbours=arguments.neighbours,
+            )  # fmt: skip
+            row = {"task": task, "num_drones": num_drones, "num_swarms": swarms.num_swarms}
+            for kind in ("random", "hover"):
+                rate = _speed(swarms, kind, arguments.steps, arguments.repeats)
+                row[f"{kind}_steps_per_second"] = round(rate)
+            rows.append(row)
+    about = {"processor": _processor(), "threads": 1, "neighbours": arguments.neighbours}
+    if arguments.json:
+        print(json.dumps({**about, "results": rows}, indent=2))
+        return
+    print(f"{about['processor']}, one thread, {arguments.neighbours} neighbours observed")
+    print("million drone-steps per second, median of", arguments.repeats)
+    print(f"{'task':<10}{'drones':>8}{'swarms':>8}{'random':>9}{'hover':>9}")
+    for row in rows:
+        print(
+            f"{row['task']:<10}{row['num_drones']:>8}{row['num_swarms']:>8}"
+            f"{row['random_steps_per_second'] / 1e6:>9.2f}"
+            f"{row['hover_steps_per_second'] / 1e6:>9.2f}"
+        )
+
+
+# ---- parts of commands -----------------------------------------------------------------------
+
+
+def _pilot(arguments: argparse.Namespace, task: str) -> tuple[Any, dict[str, Any]]:
+    """The pilot asked for, and the keywords of ``Swarms`` that suit it."""
+    from .pilots.trained import load_pilot, shipped_policies
+
+    name = arguments.pilot
+    if name is None:
+        shipped = shipped_policies()
+        # The joint policy has not learnt to race.
+        fitting = (task,) if task == "race" else (task, "swarm")
+        name = next((n for n in fitting if n in shipped), "classical")
+    options = {"num_drones": arguments.num_drones, "assignment": arguments.assignment}
+    if name == "classical":
+        from .pilots.classical import ClassicalPilot
+
+        return ClassicalPilot(), options
+    if name in ("hover", "random"):
+        from .pilots import HoverPilot, RandomPilot
+
+        return HoverPilot() if name == "hover" else RandomPilot(arguments.seed), options
+    pilot = load_pilot(name)
+    return pilot, {**options, "neighbours": pilot.neighbours}
+
+
+def _snapshot(swarms: Any) -> Any:
+    """The present instant of the first swarm, with its figures."""
+    from .envs._rendering import snapshot
+
+    distance = swarms.distance[0]
+    metrics = swarms.metrics()
+    hud = {
+        "perf": f"{metrics['perf'][0]:.3f}",
+        "formation error": f"{np.sqrt(np.mean(distance**2)):.2f} m",
+        "on target": f"{np.count_nonzero(distance < 0.1)} of {swarms.num_drones}",
+        "collisions": f"{metrics['collisions'][0]:.2f} per drone-minute",
+    }
+    return replace(snapshot(swarms), hud=hud)
+
+
+def _redirected(swarms: Any, task: str, options: dict[str, Any]) -> Any:
+    """Swarms in another task whose drones are where they were, and as they were."""
+    from . import kernel
+    from .swarms import Swarms
+
+    other = Swarms(task, **options)
+    other.reset()
+    motion = slice(kernel.POSITION, kernel.ROTORS + 4)
+    other._blocks[:, motion] = swarms._blocks[:, motion]
+    places = other._blocks[:, kernel.POSITION : kernel.POSITION + 3]
+    other._blocks[:, kernel.BEFORE : kernel.BEFORE + 3] = places
+    if other._table[0, kernel.HOLDS]:  # hover where you are
+        other._blocks[:, kernel.CENTRE : kernel.CENTRE + 3] = places
+    # Distances, neighbours and observations from there.
+    other._advance(other._no_actions, 0, 0, 1, fresh=True)
+    return other
+
+
+def _speed(swarms: Any, kind: str, steps: int, repeats: int) -> float:
+    """Median drone-steps per second."""
+    shape = (swarms.num_swarms, swarms.num_drones, 4)
+    rng = np.random.default_rng(0)
+    if kind == "random":
+        actions = rng.uniform(-1, 1, (16, *shape)).astype(np.float32)
+    else:
+        actions = np.zeros((16, *shape), np.float32)
+    rates = []
+    for _ in range(repeats + 1):  # the first one warms up
+        swarms.reset(seed=0)
+        begin = time.perf_counter()
+        for k in range(steps):
+            swarms.step(actions[k % 16])
+        rates.append(steps * shape[0] * shape[1] / (time.perf_counter() - begin))
+    return statistics.median(rates[1:])
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
