@@ -1,0 +1,305 @@
+"""Every task at every size: feasible, inside its arena, and moving as its velocities say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from drone_formation import Airframe, Randomization, RewardWeights, Swarms, formations, kernel
+from drone_formation.airframe import CONTROL_STEP, PARAMETERS
+from drone_formation.tasks import BASE_ARENA, CLEARANCE, TASKS, Planner
+
+SIZES = (1, 2, 3, 7, 16, 63, 64, 65, 100, 256)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("num_drones", SIZES)
+@pytest.mark.parametrize("collision_distance", [1.0, 2.5])
+def test_feasible_at_all_times(task, num_drones, collision_distance):
+    """Rule: targets and starts stay 1.5 collision distances apart; races share their rings."""
+    planner = Planner(task, num_drones, collision_distance, "fixed")
+    needed = CLEARANCE * collision_distance * (1 - 1e-9)
+    for seed in range(3):
+        plan = planner.plan(np.random.default_rng(seed))
+        assert formations.least_distance(plan.starts) >= needed
+        assert (np.abs(plan.starts) <= planner.arena).all()
+        for time in np.linspace(0, 51.2, 9):
+            phase = plan.frequencies[:, None, None] * time
+            targets = plan.centre + (plan.cosine * np.cos(phase) + plan.sine * np.sin(phase)).sum(
+                axis=0
+            )
+            assert targets.shape == (num_drones, 3)
+            assert (np.abs(targets) < planner.arena).all()
+            if plan.task != "race":
+                assert formations.least_distance(targets) >= needed
+
+
+@pytest.mark.parametrize("task", [task for task in TASKS if not TASKS[task].of])
+@pytest.mark.parametrize("num_drones", [1024, 4096])
+def test_large_swarms_fly(task, num_drones):
+    swarms = Swarms(task, 1, num_drones, seed=0)
+    swarms.reset()
+    assert formations.least_distance(swarms.position[0].astype(float)) >= 1.5 - 1e-4
+    if task != "race":
+        assert formations.least_distance(swarms.target_position[0].astype(float)) >= 1.5 - 1e-4
+    result = swarms.step(np.zeros((1, num_drones, 4), np.float32))
+    assert np.isfinite(result.observations).all()
+    assert not result.crashed.any()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_target_velocity_is_the_derivative(task):
+    swarms = Swarms(task, 3, 40, seed=7)
+    swarms.reset()
+    hover = np.zeros((3, 40, 4), np.float32)
+    for _ in range(20):
+        before, speed_before = swarms.target_position, swarms.target_velocity
+        swarms.step(hover)
+        mean_speed = (speed_before + swarms.target_velocity) / 2
+        race = np.array([name == "race" for name in swarms.tasks])[:, None, None]
+        moved = np.where(race, 0, swarms.target_position - before)
+        np.testing.assert_allclose(moved, np.where(race, 0, mean_speed * CONTROL_STEP), atol=2e-3)
+
+
+def test_the_classics_stand_where_they_should():
+    flag = formations.flag(64, 1.5)
+    assert flag.points[0].tolist() == [0, -7, 5]
+    assert flag.points[63].tolist() == [0, 7, -5.5]
+    colours = flag.colours.reshape(8, 8, 3)
+    assert (colours[:4, :4] == formations.BLUE).all()
+    for row in range(8):
+        stripe = formations.RED if row % 2 == 0 else formations.WHITE
+        assert (colours[row, 4:] == stripe).all()
+        assert row < 4 or (colours[row, :4] == stripe).all()
+    cube = formations.cube(64, 1.5).points
+    assert sorted(set(cube.ravel())) == [-6, -2, 2, 6]
+    assert len(np.unique(cube, axis=0)) == 64
+    np.testing.assert_allclose(np.linalg.norm(formations.sphere(64, 1.5).points, axis=1), 8)
+
+
+@pytest.mark.parametrize("name", ["flag", "cube", "sphere", "hover"])
+def test_the_usual_arena(name):
+    assert Swarms(name, 1, 64).arena.tolist() == BASE_ARENA.tolist()
+    assert Swarms(name, 1, 64)._settings[kernel.DIAGONAL] == pytest.approx(87.178, abs=1e-3)
+
+
+def test_the_conga_line_keeps_its_spacing():
+    for num_drones in (2, 64, 500):
+        planner = Planner("conga", num_drones, 1.0, "fixed")
+        plan = planner.plan(np.random.default_rng(1))
+        for time in (0, 20, 50):
+            phase = plan.frequencies[:, None, None] * time
+            line = plan.centre + (plan.cosine * np.cos(phase) + plan.sine * np.sin(phase)).sum(0)
+            gaps = np.linalg.norm(np.diff(line, axis=0), axis=1)
+            assert gaps.min() >= 1.5
+            assert gaps.max() <= 1.5 * 1.05 + 1e-9
+
+
+@pytest.mark.parametrize(("num_drones", "separation"), [(16, 7.5), (27, 4.5), (3, 15), (79, 1.5)])
+def test_short_conga_lines_with_wide_spacing(num_drones, separation):
+    planner = Planner("conga", num_drones, separation / CLEARANCE, "fixed")
+    for seed in range(8):  # each starts elsewhere on the track
+        plan = planner.plan(np.random.default_rng(seed))
+        line = plan.centre + plan.cosine.sum(axis=0)
+        assert formations.least_distance(line) >= separation * (1 - 1e-9)
+
+
+def test_the_gone_leave_no_trace():
+    """A drone that blew up and is gone for good must not turn the metrics into NaN."""
+    swarms = Swarms(
+        "idle", 1, 1, seed=0, crash="terminate", airframe=Airframe(arm=1e6),
+        randomization=Randomization(spread=0.0, gravity_spread=0.0),
+    )  # fmt: skip
+    swarms.reset()
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        swarms.step(rng.uniform(-1.5, 1.5, (1, 1, 4)).astype(np.float32))
+    assert np.isfinite(swarms.metrics()["perf"]).all()
+
+
+def test_optimal_assignment_is_shorter_and_keeps_the_colours():
+    fixed, optimal = (
+        Planner("flag", 64, 1.0, assignment).plan(np.random.default_rng(3))
+        for assignment in ("fixed", "optimal")
+    )
+    assert np.array_equal(fixed.starts, optimal.starts)
+
+    def cost(plan):
+        return ((plan.starts - plan.centre) ** 2).sum()
+
+    assert cost(optimal) < cost(fixed)
+    pairs = [
+        {(*point, *colour) for point, colour in zip(plan.centre, plan.colours, strict=True)}
+        for plan in (fixed, optimal)
+    ]
+    assert pairs[0] == pairs[1]
+
+
+def test_optimal_assignment_follows_moving_slots():
+    for task in ("orbit", "follow", "conga", "idle"):
+        swarms = Swarms(task, 1, 30, seed=2, assignment="optimal")
+        swarms.reset()
+        assert formations.least_distance(swarms.target_position[0].astype(float)) >= 1.5 - 1e-4
+
+
+def test_own_points_and_colours():
+    points = np.array([[0, 0, 0], [3, 0, 0], [0, 3, 1.0]])
+    colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]])
+    swarms = Swarms("formation", 2, points=points, colours=colours)
+    swarms.reset()
+    np.testing.assert_allclose(swarms.target_position[1], points)
+    assert np.array_equal(swarms.colours[0], colours)
+
+
+GRID = np.stack(np.meshgrid([0, 2], [0, 2], [0, 2]), -1).reshape(-1, 3).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"task": "pyramid"}, ValueError, "task must be one of"),
+        ({"num_drones": 0}, ValueError, "num_drones must be from 1 to 4096, got 0"),
+        ({"num_drones": 5000}, ValueError, "num_drones"),
+        ({"num_drones": 2.0}, TypeError, "num_drones must be an integer"),
+        ({"num_drones": True}, TypeError, "num_drones"),
+        ({"num_swarms": 0}, ValueError, "num_swarms"),
+        ({"max_steps": 0}, ValueError, "max_steps"),
+        ({"substeps": 0}, ValueError, "substeps"),
+        ({"control": "rates"}, ValueError, "control"),
+        ({"assignment": "greedy"}, ValueError, "assignment"),
+        ({"crash": "bounce"}, ValueError, "crash"),
+        ({"neighbours": 9}, ValueError, "neighbours must be from 0 to 8, got 9"),
+        ({"neighbours": -1}, ValueError, "neighbours"),
+        ({"collision_distance": 0}, ValueError, "collision_distance"),
+        ({"collision_distance": np.nan}, ValueError, "collision_distance"),
+        ({"collision_distance": "1"}, TypeError, "collision_distance"),
+        ({"collision_distance": 1e6}, ValueError, "from 0.01 to 100"),
+        ({"num_threads": 0}, ValueError, "num_threads"),
+        ({"airframe": {"mass": 1}}, TypeError, "airframe must be a Airframe"),
+        ({"reward": 3}, TypeError, "reward"),
+        ({"randomization": True}, TypeError, "randomization"),
+        ({"seed": -1}, ValueError, "seed"),
+        ({"seed": 0.5}, TypeError, "seed"),
+        ({"seed": [1, 2, 3]}, ValueError, "seed must hold 1 integers"),
+        ({"points": GRID}, ValueError, "points are for the task"),
+        ({"task": "formation", "points": GRID * 0.5}, ValueError, "1.000 m apart"),
+        ({"task": "formation", "points": GRID * 20}, ValueError, "outside the arena"),
+        ({"task": "formation", "points": GRID[:, :2]}, ValueError, "shape"),
+        ({"task": "formation", "points": GRID * np.nan}, ValueError, "finite"),
+        ({"task": "formation", "points": "cube"}, TypeError, "points"),
+        ({"task": "formation", "points": GRID, "num_drones": 9}, ValueError, "num_drones"),
+        ({"task": "formation", "points": GRID, "colours": GRID}, ValueError, "colours"),
+        ({"task": "formation", "colours": GRID}, ValueError, "colours need points"),
+        ({"airframe": Airframe(motor_time_constant=0.005)}, ValueError, "substeps must be 4"),
+    ],
+)
+def test_bad_arguments(options, error, says):
+    with pytest.raises(error, match=says):
+        Swarms(**options)
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (lambda: Airframe(mass=0), ValueError),
+        (lambda: Airframe(mass=np.nan), ValueError),
+        (lambda: Airframe(mass="1"), TypeError),
+        (lambda: Airframe(inertia=(1, 2)), TypeError),
+        (lambda: Airframe(linear_drag=-1), ValueError),
+        (lambda: Airframe(mass=50), ValueError),
+        (lambda: Randomization(size=(0.4, 0.1)), ValueError),
+        (lambda: Randomization(spread=0.5), ValueError),
+        (lambda: RewardWeights(collision=-1), ValueError),
+        (lambda: RewardWeights(crash=np.inf), ValueError),
+        (lambda: RewardWeights(crash=1e39), ValueError),
+        (lambda: Airframe(mass=1e39), ValueError),
+        (lambda: RewardWeights(spin=None), TypeError),
+    ],
+)
+def test_bad_dataclasses(make, error):
+    with pytest.raises(error):
+        make()
+
+
+def test_bad_actions():
+    swarms = Swarms("flag", 2, 4, seed=0)
+    good = np.zeros((2, 4, 4), np.float32)
+    with pytest.raises(RuntimeError, match="reset"):
+        swarms.step(good)
+    swarms.reset()
+    before = swarms.position
+    for bad, error, says in (
+        (good[0], ValueError, "shape"),
+        (good.astype(int), TypeError, "floats"),
+        (np.where(np.arange(4) == 2, np.nan, good), ValueError, "rotor 2 of drone 0 in swarm 0"),
+        (np.where(np.arange(4) == 1, np.inf, good), ValueError, "finite"),
+        ("hover", TypeError, "floats"),
+    ):
+        with pytest.raises(error, match=says):
+            swarms.step(bad)
+    assert np.array_equal(swarms.position, before), "a refused step must not change anything"
+
+
+def test_actions_are_clipped():
+    big, one = (Swarms("flag", 1, 4, seed=0) for _ in range(2))
+    big.reset()
+    one.reset()
+    big.step(np.full((1, 4, 4), 1e30, np.float32))
+    one.step(np.ones((1, 4, 4), np.float32))
+    assert np.array_equal(big.position, one.position)
+
+
+def test_randomised_airframes_can_fly_and_scale():
+    rows = Randomization().sample(Airframe(), 500, np.random.default_rng(0))
+    column = {name: rows[:, i] for i, name in enumerate(PARAMETERS)}
+    weight = column["mass"] * column["gravity"]
+    thrust = 4 * column["thrust_coefficient"] * column["max_rotor_speed"] ** 2
+    assert (thrust > weight).all()
+    np.testing.assert_allclose(
+        4 * column["thrust_coefficient"] * column["hover_rotor_speed"] ** 2, weight
+    )
+    assert 0.09 < column["arm"].min() < 0.13
+    assert 0.35 < column["arm"].max() < 0.44
+    swarms = Swarms("hover", 2, 32, seed=0, randomization=Randomization())
+    swarms.reset()
+    assert np.ptp(swarms.airframes[..., 0]) > 1
+    for _ in range(50):
+        swarms.step(np.zeros((2, 32, 4), np.float32))
+    assert swarms.distance.max() < 0.05
+
+
+def test_metrics_of_a_perfect_hover():
+    swarms = Swarms("hover", 2, 8, seed=0, max_steps=100)
+    swarms.reset()
+    for _ in range(100):
+        result = swarms.step(np.zeros((2, 8, 4), np.float32))
+    assert result.truncated.all()
+    metrics = swarms.metrics()
+    np.testing.assert_allclose(metrics["perf"], 1, atol=1e-4)
+    assert (metrics["formation_error"] < 0.01).all()
+    for name, value in (("on_target", 1), ("time_to_form", 0), ("collisions", 0), ("crashes", 0)):
+        assert (metrics[name] == value).all(), name
+    assert (metrics["min_separation"] >= 1.5 - 1e-3).all()
+
+
+def test_metrics_by_hand():
+    swarms = Swarms("flag", 1, 16, seed=0, max_steps=50, collision_distance=1.5)
+    swarms.reset()
+    rng = np.random.default_rng(0)
+    score, late, separation = 0.0, [], np.inf
+    for step in range(1, 51):
+        swarms.step(rng.normal(0, 0.05, (1, 16, 4)).astype(np.float32))
+        distance = swarms.distance.astype(float)
+        score += (1 - distance / swarms._settings[kernel.DIAGONAL] - swarms.colliding).mean()
+        if step > 40:
+            late.append(distance)
+        if step >= 40:
+            gaps = np.linalg.norm(swarms.position[0][:, None] - swarms.position[0], axis=-1)
+            separation = min(separation, gaps[~np.eye(16, dtype=bool)].min())
+    metrics = {name: value[0] for name, value in swarms.metrics().items()}
+    assert metrics["crashes"] == 0
+    assert metrics["perf"] == pytest.approx(score / 50, abs=1e-5)
+    assert metrics["formation_error"] == pytest.approx(np.sqrt(np.square(late).mean()), rel=1e-5)
+    assert metrics["min_separation"] == pytest.approx(separation, rel=1e-5)
+    assert metrics["on_target"] == 0
+    assert metrics["time_to_form"] == np.inf

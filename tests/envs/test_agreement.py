@@ -1,0 +1,187 @@
+"""All views show the same numbers to the bit, through crashes and ends of episodes."""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+import pytest
+
+import drone_formation
+from drone_formation import Swarms
+
+from .helpers import NAMES, assert_same, flights
+
+S, N = 3, 5
+OPTIONS = {"num_drones": N, "max_steps": 40}
+STEPS = 130  # three whole episodes and a bit
+
+
+@pytest.mark.parametrize("task", NAMES)
+def test_views_agree(task: str) -> None:
+    rows_view = pytest.importorskip("drone_formation.envs.sb3")
+    actions = flights(STEPS, S, N)
+    bare = Swarms(task, S, seed=7, **OPTIONS)
+    rows = rows_view.DroneVecEnv(task, S, seed=7, **OPTIONS)
+    vector = drone_formation.VectorEnv(task, S, autoreset_mode="SameStep", **OPTIONS)
+    joints = [drone_formation.JointEnv(task, **OPTIONS) for _ in range(S)]
+    parallels = [drone_formation.parallel_env(task, **OPTIONS) for _ in range(S)]
+    aec = drone_formation.aec_env(task, **OPTIONS)
+
+    expected = bare.reset().copy()
+    assert_same(rows.reset().reshape(S, N, -1), expected)
+    assert_same(vector.reset(seed=7)[0], expected)
+    for k in range(S):
+        assert_same(joints[k].reset(seed=7 + k)[0], expected[k])
+        assert_same(stack(parallels[k].reset(seed=7 + k)[0]), expected[k])
+    aec.reset(seed=7)
+
+    crashes = ends = 0
+    for t in range(STEPS):
+        result = bare.step(actions[t])
+        last, rewards = result.observations.copy(), result.rewards.copy()
+        crashed, over = result.crashed.copy(), result.truncated.copy()
+        finals, metrics = bare.final_observations.copy(), bare.metrics()
+        if over.any():
+            bare.reset(which=np.flatnonzero(over))
+        now = bare.observations.copy()
+        crashes, ends = crashes + crashed.sum(), ends + over.sum()
+
+        seen, gained, dones, infos = rows.step(actions[t].reshape(-1, 4))
+        assert_same(seen.reshape(S, N, -1), now)
+        assert_same(gained.reshape(S, N), rewards)
+        assert_same(dones.reshape(S, N), crashed | over[:, None])
+        for k, i in np.argwhere(dones.reshape(S, N)):
+            terminal = finals[k, i] if crashed[k, i] else last[k, i]
+            info = infos[k * N + i]
+            assert_same(info["terminal_observation"], terminal)
+            assert info["TimeLimit.truncated"] is not bool(crashed[k, i])
+            assert ("swarm_metrics" in info) == (i == 0 and bool(over[k]))
+
+        seen, gained, terminated, truncated, infos = vector.step(actions[t])
+        means = rewards.astype(np.float64).sum(axis=1) / N
+        assert_same(seen, now)
+        assert_same(gained, means)
+        assert_same(truncated, over)
+        assert not terminated.any()
+        for k in np.flatnonzero(over):
+            assert_same(infos["final_obs"][k], last[k])
+
+        for k in range(S):
+            seen, gained, terminated, truncated, info = joints[k].step(actions[t, k])
+            assert_same(seen, last[k])
+            assert_same(gained, float(means[k]))
+            assert (terminated, truncated) == (False, bool(over[k]))
+            assert_same(info["rewards"], rewards[k])
+            assert_same(info["crashed"], crashed[k])
+            assert joints[k].observation_space.contains(seen)
+            if over[k]:
+                expected_metrics = {name: float(values[k]) for name, values in metrics.items()}
+                found = dict(info["swarm_metrics"])
+                assert found.pop("task") in NAMES
+                assert_same(found, expected_metrics)
+                joints[k].reset()
+
+            env = parallels[k]
+            step = env.step(dict(zip(env.agents, actions[t, k], strict=True)))
+            assert_same(stack(step[0]), last[k])
+            assert_same(np.array(list(step[1].values()), np.float32), rewards[k])
+            assert not any(step[2].values())
+            assert set(step[3].values()) == {bool(over[k])}
+            for i, agent in enumerate(env.possible_agents):
+                assert step[4][agent].get("crashed", False) == crashed[k, i]
+                assert step[4][agent].get("TimeLimit.truncated", False) == over[k]
+                if crashed[k, i]:
+                    assert_same(step[4][agent]["final_obs"], finals[k, i])
+                if over[k]:
+                    assert_same(step[4][agent]["swarm_metrics"], info["swarm_metrics"])
+            if over[k]:
+                assert env.agents == []
+                env.reset()
+
+        for i in range(N):
+            aec.step(actions[t, 0, i])
+        for i, agent in enumerate(aec.possible_agents):
+            assert_same(aec.observe(agent), last[0, i])
+            assert_same(np.float32(aec.rewards[agent]), rewards[0, i])
+        if over[0]:
+            aec.reset()
+    assert ends == 3 * S
+    assert crashes > 0  # the actions are meant to make some
+
+
+def stack(observations: dict[str, np.ndarray]) -> np.ndarray:
+    return np.stack(list(observations.values()))
+
+
+@pytest.mark.parametrize("crash", ["respawn", "terminate"])
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
+@pytest.mark.parametrize("task", ["flag", "swarm", "race"])
+def test_vector_env_is_what_gymnasium_makes_of_joint_envs(task: str, mode: str, crash: str) -> None:
+    options = {**OPTIONS, "crash": crash, "max_steps": 60}
+    native = drone_formation.VectorEnv(task, S, autoreset_mode=mode, **options)
+    copied = gymnasium.vector.SyncVectorEnv(
+        [lambda: drone_formation.JointEnv(task, **options)] * S, autoreset_mode=mode
+    )
+    assert native.single_observation_space == copied.single_observation_space
+    assert native.single_action_space == copied.single_action_space
+    assert native.observation_space == copied.observation_space
+    assert native.action_space == copied.action_space
+    assert native.metadata == copied.metadata
+
+    actions = flights(200, S, N)
+    actions[:100, 1] = 1.0  # all of one swarm crash early
+    assert_same(native.reset(seed=[4, 2, 9]), copied.reset(seed=[4, 2, 9]))
+    ends = 0
+    for t in range(len(actions)):
+        mine, theirs = native.step(actions[t]), copied.step(actions[t])
+        assert_same(mine, theirs, f"step {t}")
+        over = mine[2] | mine[3]
+        ends += over.sum()
+        if mode == "Disabled" and over.any():
+            # Some carry on with their random stream, some get a new seed.
+            seed = None if ends < 4 else [t, None, 3]
+            ours = native.reset(seed=seed, options={"reset_mask": over.copy()})
+            assert_same(ours, copied.reset(seed=seed, options={"reset_mask": over.copy()}))
+    assert ends >= 3 * S
+
+
+@pytest.mark.parametrize("task", NAMES)
+def test_a_thousand_steps_do_not_depend_on_company_or_threads(task: str) -> None:
+    seeds = [11 * k + 5 for k in range(16)]
+    options = {"num_drones": 6, "max_steps": 300}
+    crowd = drone_formation.VectorEnv(task, 16, autoreset_mode="SameStep", **options)
+    threaded = drone_formation.VectorEnv(
+        task, 16, autoreset_mode="SameStep", num_threads=2, **options
+    )
+    alone = drone_formation.VectorEnv(task, 1, autoreset_mode="SameStep", **options)
+    assert_same(crowd.reset(seed=seeds), threaded.reset(seed=seeds))
+    assert_same(crowd.swarms.observations[9:10], alone.reset(seed=seeds[9])[0])
+    for t, actions in enumerate(flights(1000, 16, 6)):
+        one, two, three = crowd.step(actions), threaded.step(actions), alone.step(actions[9:10])
+        for a, b, c in zip(one[:4], two[:4], three[:4], strict=True):
+            assert np.array_equal(a, b), t
+            assert np.array_equal(a[9:10], c), t
+    assert_same(crowd.get_state(), threaded.get_state())
+    for name in ("position", "velocity", "attitude", "body_rates", "rotor_speeds"):
+        assert_same(getattr(crowd.swarms, name)[9:10], getattr(alone.swarms, name))
+
+
+def test_an_integer_seed_counts_up() -> None:
+    envs = drone_formation.VectorEnv("flag", 3, num_drones=4)
+    assert_same(envs.reset(seed=20)[0], envs.reset(seed=[20, 21, 22])[0])
+    assert not np.array_equal(envs.reset(seed=0)[0], envs.reset(seed=1)[0])
+    assert envs.np_random_seed == 1
+    joint = drone_formation.JointEnv("flag", num_drones=4)
+    assert_same(joint.reset(seed=22)[0], envs.reset(seed=20)[0][2])
+    assert not np.array_equal(joint.reset()[0], joint.reset()[0])
+
+
+def test_mean_rewards_do_not_depend_on_company_at_any_size() -> None:
+    from drone_formation.envs._common import joint_rewards
+
+    rng = np.random.default_rng(0)
+    for drones in (1, 2, 3, 7, 8, 9, 64, 127, 130, 1000, 4096):
+        rewards = rng.normal(size=(9, drones)).astype(np.float32)
+        together = joint_rewards(rewards, None)
+        for k in range(9):
+            assert joint_rewards(rewards[k : k + 1].copy(), None)[0] == together[k]

@@ -1,0 +1,212 @@
+"""Trained pilots: the network that was trained, from a file that is whole or refused."""
+
+import json
+import time
+import zipfile
+
+import numpy as np
+import pytest
+
+from drone_formation.observation import observation_size
+from drone_formation.pilots import trained
+from drone_formation.pilots.trained import TrainedPilot, load_pilot, shipped_policies
+from drone_formation.swarms import Swarms
+
+
+def make_pilot(neighbours=2, hidden=(16, 8), seed=0, **metadata) -> TrainedPilot:
+    rng = np.random.default_rng(seed)
+    sizes = [observation_size(neighbours), *hidden, 4]
+    arrays = {"log_sigma": np.zeros(4)}
+    for k in range(len(sizes) - 1):
+        arrays[f"policy_weight_{k}"] = rng.normal(size=sizes[k : k + 2]) / np.sqrt(sizes[k])
+        arrays[f"policy_bias_{k}"] = rng.normal(size=sizes[k + 1])
+    return TrainedPilot(arrays, neighbours, {"task": "flag", **metadata})
+
+
+@pytest.fixture(scope="module")
+def model():
+    sb3 = pytest.importorskip("stable_baselines3")
+    from drone_formation.envs.sb3 import DroneVecEnv
+
+    env = DroneVecEnv("flag", 1, num_drones=4)
+    model = sb3.PPO("MlpPolicy", env, n_steps=8, batch_size=32, device="cpu", seed=0)
+    model.policy.action_net.weight.data *= 200  # actions start out small
+    return model
+
+
+def test_actions_are_those_of_the_model(model):
+    pilot = TrainedPilot.from_sb3(model)
+    rng = np.random.default_rng(0)
+    observations = rng.uniform(-1, 1, (500, observation_size(2))).astype(np.float32)
+    expected, _ = model.predict(observations, deterministic=True)
+    assert np.abs(expected).max() == 1  # some are clipped
+    assert np.abs(expected).min() < 0.5
+    assert np.abs(pilot.predict(observations) - expected).max() < 1e-5
+    batched = pilot.predict(observations.reshape(5, 100, -1))
+    assert batched.shape == (5, 100, 4)
+    np.testing.assert_allclose(batched.reshape(-1, 4), expected, atol=1e-5)
+
+
+def test_it_flies_swarms():
+    swarms = Swarms("flag", 2, 5, seed=0)
+    swarms.reset()
+    pilot = make_pilot()
+    actions = pilot.act(swarms)
+    assert actions.shape == (2, 5, 4)
+    assert actions.dtype == np.float32
+    assert np.abs(actions).max() <= 1
+    np.testing.assert_array_equal(actions, pilot.act(swarms))
+    swarms.step(actions)
+
+
+def test_it_refuses_swarms_that_show_other_neighbours():
+    swarms = Swarms("flag", 1, 5, seed=0, neighbours=3)
+    swarms.reset()
+    with pytest.raises(ValueError, match="neighbours=2"):
+        make_pilot().act(swarms)
+
+
+def test_files_keep_everything(tmp_path):
+    pilot = make_pilot(neighbours=1, seconds=12.5, evaluation={"on_target": 1.0})
+    path = pilot.save(tmp_path / "mine")
+    assert path == tmp_path / "mine.npz"
+    again = TrainedPilot.load(path)
+    assert again.metadata == pilot.metadata
+    assert again.neighbours == 1
+    assert again.hidden == (16, 8)
+    assert again.name == "flag"
+    assert set(again.arrays) == set(pilot.arrays)
+    for name in pilot.arrays:
+        np.testing.assert_array_equal(again.arrays[name], pilot.arrays[name])
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.npz"]
+
+
+def test_files_are_not_overwritten(tmp_path):
+    path = make_pilot().save(tmp_path / "mine.npz")
+    with pytest.raises(FileExistsError, match=r"mine\.npz"):
+        make_pilot(seed=1).save(path)
+    make_pilot(seed=1).save(path, force=True)
+    assert not np.array_equal(
+        TrainedPilot.load(path).arrays["policy_bias_0"], make_pilot().arrays["policy_bias_0"]
+    )
+
+
+def test_a_damaged_file_is_refused_and_named(tmp_path):
+    whole = make_pilot().save(tmp_path / "whole.npz").read_bytes()
+    path = tmp_path / "damaged.npz"
+    rng = np.random.default_rng(0)
+    damaged = [whole[:n] for n in (0, 1, 10, len(whole) // 2, len(whole) - 1)]
+    for at in rng.integers(0, len(whole), 60):
+        damaged.append(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+    refused = 0
+    for content in damaged:
+        path.write_bytes(content)
+        try:
+            read = TrainedPilot.load(path)
+        except ValueError as error:
+            refused += "damaged.npz" in str(error)
+        else:  # a byte of the archive that carries nothing, such as a date
+            assert all(np.array_equal(read.arrays[n], make_pilot().arrays[n]) for n in read.arrays)
+    assert refused > 40
+
+
+def test_changed_weights_do_not_pass_the_checksum(tmp_path):
+    path = make_pilot().save(tmp_path / "mine.npz")
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    arrays["policy_bias_0"][0] += 1e-3
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match=r"mine\.npz is damaged: its checksum"):
+        TrainedPilot.load(path)
+
+
+def test_foreign_files_are_refused_and_named(tmp_path):
+    other = tmp_path / "other.npz"
+    np.savez(other, weights=np.zeros(3))
+    with pytest.raises(ValueError, match=r"other\.npz is not a policy file"):
+        TrainedPilot.load(other)
+    np.savez(other, format=np.array({}, dtype=object))  # would have to be unpickled
+    with pytest.raises(ValueError, match=r"other\.npz is not a policy file"):
+        TrainedPilot.load(other)
+    text = tmp_path / "notes.txt"
+    text.write_text("hello")
+    with pytest.raises(ValueError, match=r"notes\.txt is not a policy file"):
+        load_pilot(text)
+
+
+def test_another_observation_layout_is_refused(tmp_path, monkeypatch):
+    path = make_pilot().save(tmp_path / "old.npz")
+    layout = trained.observation_layout
+
+    def renamed(neighbours):
+        new = layout(neighbours)
+        new["slices"][3] = ["airspeed", 3]
+        return new
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trained, "observation_layout", renamed)
+        with pytest.raises(ValueError, match=r"old\.npz.*another observation layout.*airspeed"):
+            TrainedPilot.load(path)
+    monkeypatch.setattr(trained, "VELOCITY_SCALE", 7.0)
+    with pytest.raises(ValueError, match="its scales"):
+        TrainedPilot.load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: a.pop("policy_bias_1"),
+        lambda a: a.pop("policy_weight_2"),
+        lambda a: a.update(policy_weight_0=np.zeros((3, 16))),
+        lambda a: a.update(policy_bias_0=np.full(16, np.nan)),
+        lambda a: a.clear(),
+    ],
+)
+def test_arrays_that_make_no_policy_are_refused(change):
+    arrays = dict(make_pilot().arrays)
+    change(arrays)
+    with pytest.raises(ValueError, match="network"):
+        TrainedPilot(arrays)
+
+
+def test_loading_by_name_and_path(tmp_path, model):
+    with pytest.raises(FileNotFoundError, match="no policy 'flog'"):
+        load_pilot("flog")
+    with pytest.raises(FileNotFoundError, match=r"missing\.npz"):
+        load_pilot(tmp_path / "missing.npz")
+    with pytest.raises(FileNotFoundError, match=r"policy\.npz"):
+        load_pilot(tmp_path)
+    for name in shipped_policies():
+        assert load_pilot(name).metadata["command"]
+    make_pilot().save(tmp_path / "policy.npz")
+    assert load_pilot(tmp_path).hidden == (16, 8)
+    model.save(tmp_path / "model.zip")
+    pilot = load_pilot(str(tmp_path / "model.zip"))
+    assert np.array_equal(
+        pilot.arrays["policy_weight_0"], TrainedPilot.from_sb3(model).arrays["policy_weight_0"]
+    )
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as file:
+        file.writestr("data", json.dumps({}))
+    with pytest.raises(ValueError, match=r"other\.zip"):
+        load_pilot(tmp_path / "other.zip")
+
+
+def test_models_that_are_no_tanh_networks_are_refused(model):
+    sb3 = pytest.importorskip("stable_baselines3")
+    import torch
+
+    keywords = {"policy_kwargs": {"activation_fn": torch.nn.ReLU}, "n_steps": 8, "batch_size": 32}
+    other = sb3.PPO("MlpPolicy", model.get_env(), device="cpu", **keywords)
+    with pytest.raises(ValueError, match="only tanh"):
+        TrainedPilot.from_sb3(other)
+    with pytest.raises(ValueError, match="actor-critic"):
+        TrainedPilot.from_sb3(type("Model", (), {"policy": object()})())
+
+
+def test_inference_is_quick():
+    observations = np.zeros((64, 64, observation_size(2)), np.float32)
+    pilot = make_pilot(hidden=(64, 64))
+    pilot.predict(observations)
+    begin = time.perf_counter()
+    pilot.predict(observations)
+    assert (time.perf_counter() - begin) / observations[..., 0].size < 20e-6  # s per drone

@@ -1,0 +1,235 @@
+"""The command line: what it prints, what it refuses, and that it refuses in one line."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from drone_formation import __version__, cli
+from drone_formation.cli import main
+from drone_formation.tasks import TASKS
+
+
+def refused(capsys, *argv: str) -> str:
+    """Run a command that must fail, and return the one line it says."""
+    assert main(list(argv)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("drone-formation")
+    return captured.err
+
+
+def test_list_shows_every_id(capsys):
+    assert main(["list"]) == 0
+    output = capsys.readouterr().out
+    for task in TASKS.values():
+        assert task.id in output
+        assert task.summary in output
+
+
+def test_list_and_help_import_nothing_heavy():
+    code = (
+        "import sys; from drone_formation.cli import main; "
+        "status = main(['list']) or main(['train', '--help']); "
+        "print(sorted({'numba', 'torch', 'pygame', 'matplotlib'} & set(sys.modules))); "
+        "sys.exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_module_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "drone_formation", "--version"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == f"drone-formation {__version__}"
+
+
+def test_help_names_every_command(capsys):
+    assert main(["--help"]) == 0
+    output = capsys.readouterr().out
+    for command in ("list", "train", "evaluate", "fly", "record", "bench"):
+        assert command in output
+        assert main([command, "--help"]) == 0
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["train", "flog"],
+        ["evaluate", "DroneFlog-v0"],
+        ["fly", "flog"],
+        ["record", "flog", "--out", "x.mp4"],
+        ["bench", "flog"],
+    ],
+)
+def test_an_unknown_task_is_answered_with_a_list(argv, capsys):
+    message = refused(capsys, *argv)
+    assert all(task.id in message for task in TASKS.values())
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], "required"),
+        (["dance"], "dance"),
+        (["train"], "task"),
+        (["train", "flag", "--timesteps", "many"], "many"),
+        (["train", "flag", "--timesteps", "1.5"], "1.5"),
+        (["train", "flag", "--num-drones", "0"], "num_drones"),
+        (["train", "--resume", "nowhere"], "nowhere"),
+        (["train", "--resume", "nowhere", "--assignment", "optimal"], "when a run begins"),
+        (["evaluate", "flag", "--model", "nowhere.npz"], "nowhere.npz"),
+        (["evaluate", "flag", "--pilot", "nobody"], "nobody"),
+        (["evaluate", "flag", "--pilot", "hover", "--episodes", "0"], "episodes"),
+        (["evaluate", "flag", "--json", "--csv"], "not allowed"),
+        (["record", "flag"], "--out"),
+        (["record", "flag", "--out", "x.docx", "--pilot", "hover"], ".mp4"),
+        (["record", "flag", "--out", "x.mp4", "--size", "big"], "big"),
+        (["record", "flag", "--out", "x.mp4", "--steps", "0", "--pilot", "hover"], "steps"),
+        (["record", "flag", "--out", "x.mp4", "--camera", "behind", "--pilot", "hover"], "behind"),
+        (["bench", "flag", "--num-drones", "0"], "num_drones"),
+        (["bench", "flag", "--repeats", "0"], "repeats"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line(argv, expected, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert expected in refused(capsys, *argv)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_extra_is_named(capsys, monkeypatch, tmp_path):
+    for name in [n for n in sys.modules if n.startswith("drone_formation.render")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pygame", None)
+    argv = ["record", "flag", "--pilot", "hover", "--out", str(tmp_path / "x.mp4")]
+    assert "drone-formation[render]" in refused(capsys, *argv)
+    for name in [n for n in sys.modules if n == "drone_formation.training"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert "drone-formation[train]" in refused(capsys, "train", "flag")
+
+
+def test_debug_shows_where_an_error_comes_from(monkeypatch):
+    with pytest.raises(ValueError, match="DroneFlag-v0"):
+        main(["bench", "flog", "--debug"])
+
+
+def test_an_interrupted_command_says_so(capsys, monkeypatch):
+    def interrupt(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_list", interrupt)
+    assert main(["list"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_train_then_evaluate(capsys, monkeypatch, tmp_path):
+    pytest.importorskip("stable_baselines3")
+    from drone_formation import training
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(training, "EVALUATION_STEPS", 20)
+    size = ["--num-drones", "4"]
+    argv = ["train", "DroneFlag-v0", "--timesteps", "1e3", "--num-swarms", "2", "--threads", "1"]
+    assert main([*argv, *size]) == 0
+    output = capsys.readouterr().out
+    assert "drone-steps in" in output
+    assert "environment" in output
+    assert "on_target" in output
+    assert (tmp_path / "runs/flag-1/policy.npz").is_file()
+    assert "exists" in refused(capsys, *argv, *size, "--out", "runs/flag-1")
+
+    evaluate = ["evaluate", "flag", "--episodes", "2", "--max-steps", "20", *size]
+    for model in ("runs/flag-1", "runs/flag-1/policy.npz", "runs/flag-1/model.zip"):
+        assert main([*evaluate, "--model", model]) == 0
+        assert "formation_error" in capsys.readouterr().out
+    assert main([*evaluate, "--model", "runs/flag-1", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert {"task", "episodes", "seed", "pilot", "perf", "on_target"} <= set(figures)
+    assert figures["task"] == "flag"
+    assert figures["episodes"] == 2
+    assert main([*evaluate, "--model", "runs/flag-1", "--csv"]) == 0
+    assert list(csv.reader(io.StringIO(capsys.readouterr().out)))
+
+
+@pytest.mark.parametrize("pilot", ["hover", "random", "classical"])
+def test_pilots_that_need_no_training(pilot, capsys):
+    argv = ["evaluate", "sphere", "--pilot", pilot, "--episodes", "1", "--max-steps", "10"]
+    assert main([*argv, "--num-drones", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pilot"] == pilot
+
+
+@pytest.mark.parametrize("name", ["flight.mp4", "flight.gif", "pictures"])
+def test_record(name, capsys, tmp_path, monkeypatch):
+    pytest.importorskip("pygame")
+    monkeypatch.chdir(tmp_path)
+    argv = ["record", "flag", "--pilot", "hover", "--num-drones", "3", "--size", "160x96"]
+    argv += ["--steps", "8", "--fps", "10", "--out", name]
+    assert main(argv) == 0
+    assert "5 frames" in capsys.readouterr().out
+    made = tmp_path / name
+    assert made.exists()
+    if made.is_dir():
+        assert len(list(made.glob("*.png"))) == 5
+    else:
+        assert made.stat().st_size > 500
+    assert "exists" in refused(capsys, *argv)
+    assert main([*argv, "--force"]) == 0
+
+
+def test_fly_passes_on_what_the_viewer_asks_for(monkeypatch):
+    render = pytest.importorskip("drone_formation.render")
+    shown = []
+
+    class Viewer:
+        """Watches 3 steps, asks for the cube, watches 3 more, pauses, closes."""
+
+        def __init__(self, size, camera, tasks, trails):
+            assert "cube" in tasks
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def show(self, snapshot):
+            shown.append(snapshot)
+            n = len(shown)
+            request = "cube" if n == 4 else None
+            return render.Controls(paused=n == 8, task_request=request, closed=n == 10)
+
+    monkeypatch.setattr(render, "Window", Viewer)
+    assert main(["fly", "flag", "--pilot", "hover", "--num-drones", "5"]) == 0
+    assert [s.task for s in shown] == ["flag"] * 4 + ["cube"] * 6
+    # Drones fly on from where they were, and wait while the viewer pauses.
+    assert abs(shown[4].positions - shown[3].positions).max() < 0.5
+    assert abs(shown[8].positions - shown[7].positions).max() == 0
+    assert "on target" in shown[0].hud
+
+
+def test_fly_without_a_display(capsys, monkeypatch):
+    render = pytest.importorskip("drone_formation.render")
+
+    def show(self, snapshot):
+        raise RuntimeError("no window can be opened: no display")
+
+    monkeypatch.setattr(render.Window, "show", show)
+    assert "record" in refused(capsys, "fly", "flag", "--pilot", "hover", "--num-drones", "5")
+
+
+def test_bench(capsys):
+    argv = ["bench", "flag", "DroneRace-v0", "--num-drones", "8", "--repeats", "1", "--steps", "3"]
+    assert main(argv) == 0
+    assert "flag" in capsys.readouterr().out
+    assert main([*argv, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["processor"]
+    assert [row["task"] for row in figures["results"]] == ["flag", "race"]
+    assert all(row["random_steps_per_second"] > 0 for row in figures["results"])

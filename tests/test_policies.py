@@ -1,0 +1,94 @@
+"""The trained policies that come with the package: sound files, no torch, and they fly."""
+
+import subprocess
+import sys
+from importlib import resources
+
+import pytest
+
+from drone_formation import load_pilot
+from drone_formation.evaluation import evaluate
+from drone_formation.pilots.trained import shipped_policies
+
+FOLDER = resources.files("drone_formation").joinpath("policies")
+
+#: task: least perf and most collisions per drone-minute, over two episodes of 512 steps.  All
+#: collisions happen on the way to the targets: full episodes, twice as long, have half as many.
+BOUNDS = {
+    "hover": (0.999, 0.0),
+    "flag": (0.94, 3.3),
+    "sphere": (0.95, 1.7),
+    "cube": (0.95, 1.7),
+    "orbit": (0.95, 1.7),
+    "follow": (0.93, 3.8),
+    "conga": (0.93, 2.0),
+    "idle": (0.94, 1.2),
+    "formation": (0.94, 1.5),
+}
+
+
+def fly(name, task, **options):
+    pilot = load_pilot(name)
+    options = {"max_steps": 512, "neighbours": pilot.neighbours, **options}
+    return evaluate(pilot, task, 2, **options).as_dict()
+
+
+def test_a_joint_policy_comes_along_and_all_are_small():
+    assert {"swarm", "flag"} <= set(shipped_policies())
+    sizes = [len(FOLDER.joinpath(f"{name}.npz").read_bytes()) for name in shipped_policies()]
+    assert sum(sizes) < 1_000_000
+
+
+@pytest.mark.parametrize("name", shipped_policies())
+def test_a_policy_tells_where_it_comes_from(name):
+    # Loading it also checks its checksum.
+    about = load_pilot(name).metadata
+    assert {"task", "command", "seed", "steps", "seconds", "versions", "evaluation"} <= set(about)
+
+
+def test_policies_load_and_fly_without_torch():
+    code = """
+import sys
+sys.modules["torch"] = sys.modules["stable_baselines3"] = None  # importing them fails
+from drone_formation import load_pilot
+from drone_formation.pilots.trained import shipped_policies
+from drone_formation.swarms import Swarms
+for name in shipped_policies():
+    pilot = load_pilot(name)
+    swarms = Swarms("flag", seed=0, neighbours=pilot.neighbours)
+    swarms.reset()
+    swarms.step(pilot.act(swarms))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("task", BOUNDS)
+def test_the_joint_policy_flies_every_task_but_the_race(task):
+    found = fly("swarm", task)
+    perf, collisions = BOUNDS[task]
+    assert found["perf"] >= perf
+    assert found["collisions"] <= collisions
+    assert found["on_target"] >= 0.98
+    assert found["crashes"] <= 0.01
+
+
+@pytest.mark.parametrize("task", ["sphere", "cube"])
+def test_the_joint_policy_hardly_collides_when_slots_are_assigned_well(task):
+    pytest.importorskip("scipy")
+    found = fly("swarm", task, assignment="optimal")
+    assert found["on_target"] >= 0.98
+    assert found["collisions"] <= 0.1
+
+
+def test_the_flag_policy_lands_within_a_centimetre():
+    found = fly("flag", "flag")
+    assert found["on_target"] == 1
+    assert found["formation_error"] <= 0.01
+    assert found["collisions"] <= 3.8
+
+
+@pytest.mark.parametrize("num_drones", [1, 8, 256])
+def test_the_joint_policy_flies_swarms_of_other_sizes(num_drones):
+    found = fly("swarm", "flag", num_drones=num_drones)
+    assert found["within_half_metre"] >= 0.95
