@@ -55,7 +55,8 @@ def _airframe(mass: float, slowness: float, thrust: float, damping: float, drag:
 #: Airframes whose motion blows up, or nearly: that must stay contained.
 WILD = (
     Airframe(arm=1e6), Airframe(torque_ratio=1e9), Airframe(rotor_inertia=10.0),
-    Airframe(max_rotor_speed=1e19), Airframe(inertia=(1e-12,) * 3, angular_damping=0.0),
+    Airframe(max_rotor_speed=1e12), Airframe(inertia=(1e-12,) * 3, angular_damping=0.0),
+    Airframe(torque_ratio=1e12, rotor_inertia=1e12, inertia=(1e-30, 1e-30, 1e-30)),
 )  # fmt: skip
 airframes = st.one_of(
     st.builds(
@@ -91,26 +92,15 @@ options_of = st.fixed_dictionaries(
         "substeps": st.integers(1, 4),
         "assignment": st.sampled_from(ASSIGNMENTS),
         "neighbours": st.integers(0, 8),
-        "collision_distance": st.one_of(st.just(1.0), st.floats(1e-3, 60)),
+        "collision_distance": st.one_of(st.just(1.0), st.floats(0.01, 60)),
         "crash": st.sampled_from(["respawn", "terminate"]),
         "num_threads": st.sampled_from([1, 1, 1, 2]),
     },
     optional={"airframe": airframes, "randomization": randomizations, "reward": weights},
 )
-#: A conga line keeps its distances up to this collision distance, m.
-CONGA = 2.5
-
-
-def _sensible(options: dict[str, Any]) -> bool:
-    """Not known to fail: too wide a conga line, and flying on after a blow-up that terminated."""
-    if options["task"] in ("conga", "swarm") and options["collision_distance"] > CONGA:
-        return False
-    return options["crash"] == "respawn" or options.get("airframe") not in WILD
-
-
 cases = st.builds(
     Case,
-    options_of.filter(_sensible),
+    options_of,
     st.lists(st.tuples(st.sampled_from(KINDS), st.integers(1, 30)), min_size=1, max_size=4),
     st.dictionaries(
         st.integers(0, 60), st.sampled_from(["all", "seed", "one", "restore"]), max_size=4
@@ -163,17 +153,15 @@ def check_step(swarms: Swarms, result: Any) -> None:
     reach = 10 + 2 * swarms.collision_distance + 2.5e4  # the spin term: 3 x 50² at most, and more
     assert np.abs(rewards).max() <= scale * reach, "a reward is huge"
     for name in ("velocity", "body_rates", "attitude", "rotor_speeds", "distance"):
-        # Of drones that are gone, only what the metrics read matters: ``check_metrics``.
-        assert np.isfinite(getattr(swarms, name)[active]).all(), f"{name} is not finite"
-    norm = np.linalg.norm(swarms.attitude[active].astype(float), axis=-1)
+        assert np.isfinite(getattr(swarms, name)).all(), f"{name} is not finite"
+    norm = np.linalg.norm(swarms.attitude.astype(float), axis=-1)
     assert np.abs(norm - 1).max(initial=0) <= 1e-6, "a quaternion is not of unit length"
-    speeds, rates = swarms.velocity[active], swarms.body_rates[active]
+    speeds, rates = swarms.velocity, swarms.body_rates
     assert np.abs(speeds).max(initial=0) <= 50, "a velocity is beyond its clamp"
     assert np.abs(rates).max(initial=0) <= 50, "a body rate is beyond its clamp"
     top = swarms.airframes[..., 10:11] * (1 + 1e-4)
     rotors = swarms.rotor_speeds
-    turning = (rotors >= -1e-2) & (rotors <= top)
-    assert turning[active].all(), "a rotor speed is beyond its range"
+    assert ((rotors >= -1e-2) & (rotors <= top)).all(), "a rotor speed is beyond its range"
     outside = (np.abs(swarms.position) > swarms.arena * (1 + 1e-6)).any(axis=-1)
     assert not (outside & active).any(), "a flying drone is outside the arena"
     if swarms.crash == "respawn":

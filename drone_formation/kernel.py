@@ -129,6 +129,7 @@ FORMED_DISTANCE = np.float32(0.25)  # m, and the share of drones that must be wi
 FORMED_SHARE = 0.95
 SETTLING_STEPS = 40  # 2 s, from when the least separation counts
 SANE = np.float32(1e6)  # no sum over a drone's state is larger unless the numbers have blown up
+LEAP = np.float32(100)  # m; nor does a drone move that far in a step: MAX_SPEED allows 4.3 m
 RESPAWN_TRIALS = 32
 
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
@@ -588,7 +589,7 @@ def fly(blocks, index, settings):
             + block[12, lane] + block[13, lane] + block[14, lane] + block[15, lane]
             + block[16, lane]
         )  # fmt: skip
-        sane = abs(total) < SANE
+        sane = (abs(total) < SANE) & (block[MOVED, lane] < LEAP)
         inside = (abs(x) <= reach_x) & (abs(y) <= reach_y) & (abs(z) <= reach_z) & sane
         block[FAULT, lane] = ZERO if sane else block[ACTIVE, lane]
         block[CRASHED, lane] = ZERO if inside else block[ACTIVE, lane]
