@@ -83,7 +83,9 @@ TILE_NAME = 3  # the drone's index; rows 0 to 2 are its position
 TILE_BEST = 4  # 3, the least keys so far
 TILE_FLOOR = 7  # keys up to this one have been found before
 TILE_DOUBT = 8  # 1 where keys cannot tell the nearest drones apart
-TILE_ROWS = 9
+TILE_MOVE = 9  # 3, how the drone moved within the step
+TILE_STRUCK = 12  # 1 where the drone looked at hits another
+TILE_ROWS = 13
 MAX_TILES = 256
 BOX_GAP = 6  # rows 0 to 5 of the boxes are their low and high corners; this is a squared distance
 BOX_LIST = 7  # tiles worth a comparison
@@ -890,11 +892,10 @@ def pack_tiles(blocks, first, num_blocks, tiles, boxes, order):
         for lane in range(LANES):
             drone = order[t * LANES + lane]
             block, that = view(blocks, first + (drone >> 4)), drone & 15
-            tile[0, lane], tile[1, lane], tile[2, lane] = (
-                block[0, that],
-                block[1, that],
-                block[2, that],
-            )
+            flown = flight(block, that)
+            tile[0, lane], tile[1, lane], tile[2, lane] = flown[0], flown[1], flown[2]
+            tile[TILE_MOVE, lane], tile[TILE_MOVE + 1, lane] = flown[3], flown[4]
+            tile[TILE_MOVE + 2, lane] = flown[5]
             tile[TILE_NAME, lane] = np.float32(drone)
         for axis in range(3):
             low, high = tile[axis, 0], tile[axis, 0]
@@ -1096,19 +1097,20 @@ def flight(block, lane):
 
 
 @scalar
-def approach(own, other, lane):
-    """Least squared distance, within the step, of a drone in flight from another.
+def crosses(own, other, limit):
+    """Whether two drones in flight come within sqrt(limit) of each other in the step.
 
     Both are taken to move straight from where they were to where they are, so that they cannot
-    pass through each other unseen.
+    pass through each other unseen: they are near at the end, near at the start, or nearest in
+    between, where d² - (d·w)² / w² is below the limit (d: offset at the end, w: its change).
     """
-    x, y, z, mx, my, mz = flight(other, lane)
-    dx, dy, dz = x - own[0], y - own[1], z - own[2]
-    wx, wy, wz = mx - own[3], my - own[4], mz - own[5]
-    part = (dx * wx + dy * wy + dz * wz) / (wx * wx + wy * wy + wz * wz + TINY)
-    part = ZERO if part < ZERO else (ONE if part > ONE else part)
-    dx, dy, dz = dx - part * wx, dy - part * wy, dz - part * wz
-    return dx * dx + dy * dy + dz * dz
+    dx, dy, dz = other[0] - own[0], other[1] - own[1], other[2] - own[2]
+    wx, wy, wz = other[3] - own[3], other[4] - own[4], other[5] - own[5]
+    sx, sy, sz = dx - wx, dy - wy, dz - wz
+    end, start = dx * dx + dy * dy + dz * dz, sx * sx + sy * sy + sz * sz
+    closed, swept = dx * wx + dy * wy + dz * wz, wx * wx + wy * wy + wz * wz
+    between = (closed > ZERO) & (closed < swept) & ((end - limit) * swept < closed * closed)
+    return (end < limit) | (start < limit) | between
 
 
 @lanes
@@ -1123,23 +1125,26 @@ def meets(blocks, first, num_blocks, mine, this, limit, reach, tiles, boxes):
             other = view(blocks, theirs)
             self = np.float32(this if theirs == mine else -1)
             for lane in range(LANES):
-                squared = FAR if other[LANE, lane] == self else approach(own, other, lane)
-                other[STRUCK, lane] = ONE if squared < limit else ZERO
+                hit = crosses(own, flight(other, lane), limit) & (other[LANE, lane] != self)
+                other[STRUCK, lane] = ONE if hit else ZERO
             if any_positive(blocks, theirs, STRUCK):
                 return True
         return False
     box_gaps(boxes, num_blocks, own[0], own[1], own[2], own[0], own[1], own[2])
+    self = np.float32((mine - first) * LANES + this)
     for t in range(num_blocks):
         if boxes[BOX_GAP, t] > reach * reach:
             continue
         tile = tile_of(tiles, t)
         for lane in range(LANES):
-            drone = int(tile[TILE_NAME, lane])
-            theirs, that = first + (drone >> 4), drone & 15
-            if (that != this or theirs != mine) and approach(
-                own, view(blocks, theirs), that
-            ) < limit:
-                return True
+            other = (
+                tile[0, lane], tile[1, lane], tile[2, lane],
+                tile[TILE_MOVE, lane], tile[TILE_MOVE + 1, lane], tile[TILE_MOVE + 2, lane],
+            )  # fmt: skip
+            hit = crosses(own, other, limit) & (tile[TILE_NAME, lane] != self)
+            tile[TILE_STRUCK, lane] = ONE if hit else ZERO
+        if greatest(tiles, (t * TILE_ROWS + TILE_STRUCK) * LANES) > ZERO:
+            return True
     return False
 
 
@@ -1195,8 +1200,8 @@ def strike(blocks, first, num_blocks, mine, this, collision_distance, fastest):
         other = view(blocks, theirs)
         self = np.float32(this if theirs == mine else -1)
         for lane in range(LANES):
-            squared = FAR if other[LANE, lane] == self else approach(own, other, lane)
-            hit = other[ACTIVE, lane] if squared < limit else ZERO
+            near = crosses(own, flight(other, lane), limit) & (other[LANE, lane] != self)
+            hit = other[ACTIVE, lane] if near else ZERO
             other[STRUCK, lane] = hit
             other[HIT, lane] = hit if hit > ZERO else other[HIT, lane]
         if any_positive(blocks, theirs, STRUCK):
