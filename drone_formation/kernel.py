@@ -143,19 +143,19 @@ _OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "arcp", "nsz"}, "no
 
 
 def compiled(**options):
-    """``njit`` with this module's options and, where some folder is writable, a disk cache."""
+    """``njit`` with a disk cache, where some folder is writable."""
 
     def decorate(function):
         try:
-            return njit(cache=True, **_OPTIONS, **options)(function)
+            return njit(cache=True, **options)(function)
         except RuntimeError:  # "no locator available": nothing is writable
-            return njit(**_OPTIONS, **options)(function)
+            return njit(**options)(function)
 
     return decorate
 
 
-scalar = compiled(forceinline=True)  # merged into its caller, so that loops over lanes vectorise
-lanes = compiled()
+lanes = compiled(**_OPTIONS)
+scalar = compiled(forceinline=True, **_OPTIONS)  # merged into its caller, whose loops vectorise
 
 
 @intrinsic

@@ -183,8 +183,8 @@ class Result:
         pilot: the trained policy; its ``metadata`` tells the story.
         steps: drone-steps in all, those before a resume included.
         seconds: wall time in all, likewise.
-        fps: drone-steps per second of this session.
-        profile: shares of this session's wall time: "environment", "policy", "learning", "rest".
+        fps: drone-steps per second of this run.
+        profile: shares of this run's wall time: "environment", "policy", "learning", "rest".
         solved_after: seconds until an evaluation found the task solved; None when none did.
         interrupted: the signal that stopped it, or None.
         evaluation: the final one, or None when interrupted.
@@ -676,8 +676,8 @@ def _run(job, env, folder, checkpoint, first_pilot, began, checkpoint_every, epi
         )
     model.logger.close()
 
-    session = keeper.seconds - seconds_before
-    fps = (model.num_timesteps - steps_before) / session
+    elapsed = keeper.seconds - seconds_before
+    fps = (model.num_timesteps - steps_before) / elapsed
     pilot = TrainedPilot.from_sb3(
         model,
         {

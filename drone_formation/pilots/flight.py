@@ -26,9 +26,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from ..airframe import CONTROL_STEP
+from ..kernel import compiled
 
 #: Plans are compared on a grid of times, s; the last is how far ahead conflicts are looked for.
 GRID, SAMPLES = 0.1, 128
@@ -42,7 +42,7 @@ START, DURATION, COEFFICIENTS, PLAN = 0, 1, 2, 23
 # greatest rate at which hovering thrust can be turned (rad/s).
 LATERAL, UP, DOWN, TURN, LIMITS = 0, 1, 2, 3, 4
 
-_OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "arcp", "nsz", "reassoc"}}
+jitted = compiled(error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"})
 
 
 class Gains(NamedTuple):
@@ -72,22 +72,10 @@ class Gains(NamedTuple):
     repairs: int = 6
 
 
-def compiled(**options):
-    """``njit`` with this module's options and, where some folder is writable, a disk cache."""
-
-    def decorate(function):
-        try:
-            return njit(cache=True, **_OPTIONS, **options)(function)
-        except RuntimeError:  # "no locator available": nothing is writable
-            return njit(**_OPTIONS, **options)(function)
-
-    return decorate
-
-
 # ---- motion primitives -------------------------------------------------------------------------
 
 
-@compiled()
+@jitted
 def set_plan(plan, now, duration, offset, velocity, acceleration, bump):
     """Write the primitive that starts in a given state, all relative to the target."""
     plan[START], plan[DURATION] = now, duration
@@ -102,7 +90,7 @@ def set_plan(plan, now, duration, offset, velocity, acceleration, bump):
         plan[row + 6] = -b
 
 
-@compiled()
+@jitted
 def offset_at(plan, axis, time):
     """Offset, velocity and acceleration along an axis, relative to the target."""
     duration = plan[DURATION]
@@ -119,7 +107,7 @@ def offset_at(plan, axis, time):
     )
 
 
-@compiled()
+@jitted
 def sample(plan, now, target, path):
     """The path (3, SAMPLES) of a drone that flies a plan to a target, on the grid from now on.
 
@@ -145,7 +133,7 @@ def sample(plan, now, target, path):
     return area * GRID
 
 
-@compiled()
+@jitted
 def strain(path, duration, gravity, limits):
     """By which factor a path must be slowed for a drone to be able to fly it.
 
@@ -176,7 +164,7 @@ def strain(path, duration, gravity, limits):
 # ---- race courses ------------------------------------------------------------------------------
 
 
-@compiled()
+@jitted
 def along_curve(coefficients, lane, times, rate, position, velocity, acceleration):
     """Where places on a course are at given times, their velocities and accelerations.
 
@@ -204,7 +192,7 @@ def along_curve(coefficients, lane, times, rate, position, velocity, acceleratio
                 acceleration[m, axis] -= w * w * (a * c + b * s)
 
 
-@compiled()
+@jitted
 def relax(cost, centre, plane, room, shift, rounds):
     """Move points within discs so that ``sum x' cost x`` over the axes is least.
 
@@ -245,7 +233,7 @@ def relax(cost, centre, plane, room, shift, rounds):
 # ---- planning ----------------------------------------------------------------------------------
 
 
-@compiled()
+@jitted
 def outline(path, spheres):
     """Spheres around a path's stretches of 8 samples, (CHUNKS, 4): centre and radius."""
     for chunk in range(CHUNKS):
@@ -260,7 +248,7 @@ def outline(path, spheres):
         spheres[chunk, 3] = math.sqrt(largest)
 
 
-@compiled()
+@jitted
 def separation(one, around_one, other, around_other, reach):
     """Least distance between two paths where it is below ``reach``; else something above.
 
@@ -294,7 +282,7 @@ CONFLICT, CONFLICT_DEPTH, DISCOMFORT, OUTSIDE = 100.0, 500.0, 4.0, 1000.0
 STRAIN, IN_FLIGHT = 300.0, 2.5
 
 
-@compiled()
+@jitted
 def crowding(drone, path, around, paths, spheres, planned, clearance, comfort, enough):
     """What a path costs for coming near the others' paths; at least ``enough`` once it is that."""
     total = 0.0
@@ -310,7 +298,7 @@ def crowding(drone, path, around, paths, spheres, planned, clearance, comfort, e
     return total
 
 
-@compiled()
+@jitted
 def excursion(path, duration, room):
     """What a path costs for leaving the room (half extents) on its way, m s."""
     total = 0.0
@@ -320,7 +308,7 @@ def excursion(path, duration, room):
     return OUTSIDE * total
 
 
-@compiled()
+@jitted
 def plan_swarm(
     now, offset, velocity, acceleration, targets, order, chooses, present, room, gravity, limits,
     primitives, collision_distance, gains, plans, paths,
@@ -430,7 +418,7 @@ STEEPEST = 5.0
 # ---- tracking ----------------------------------------------------------------------------------
 
 
-@compiled()
+@jitted
 def motors(force, attitude, rates, rotors, airframe, gains, action):
     """Actions (4,) whose thrust turns into a force (world frame, N) and comes to match it.
 
@@ -488,7 +476,7 @@ def motors(force, attitude, rates, rotors, airframe, gains, action):
         action[rotor] = min(max(excess / ((top - hover) if excess > 0 else hover), -1.0), 1.0)
 
 
-@compiled()
+@jitted
 def track(
     now, position, velocity, attitude, rates, rotors, target, target_velocity,
     target_acceleration, airframes, present, plans, gains, actions, errors,
