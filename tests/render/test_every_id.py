@@ -93,7 +93,6 @@ assert not pygame.display.get_init()
 @pytest.mark.parametrize("name", IDS)
 def test_record_video(name, tmp_path, monkeypatch):
     """Gymnasium's own wrapper films every id."""
-    pytest.importorskip("moviepy")
     # Small pictures: the encoder's time is not what is tested.
     from drone_formation.render import Renderer
 
