@@ -25,7 +25,7 @@ from drone_formation.pilots.trained import TrainedPilot, load_pilot
 from drone_formation.reward import RewardWeights
 from drone_formation.training import SETTINGS, Settings, train
 
-CAREFUL = RewardWeights(collision=3.0, proximity=0.15)
+CAREFUL = RewardWeights(collision=3.0, conflict=0.5)
 WIDE = Settings(
     hidden=(128, 128), neighbours=4, rows=2048, minibatch=4096, reward=CAREFUL, log_sigma=-1.5
 )

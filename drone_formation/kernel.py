@@ -74,8 +74,9 @@ FLOOR = 102  # keys up to this one have been found before
 DOUBT = 103  # 1 where keys cannot tell the nearest drones apart
 CLOSE = 104  # 1 where a collision within the step is possible
 STRUCK = 105  # 1 where the crashed drone looked at hit another
+CONFLICT = 106  # how near and how soon the worst meeting ahead is, 0 to 1
 # The nearest drones' keys, nearest first; one more than may be observed, in whole passes of three
-NEAR = 106
+NEAR = 107
 ROWS = NEAR + 3 * (MAX_NEIGHBOURS // 3 + 1)
 
 # ---- rows of a tile: 16 drones that are near each other, for the neighbour search of large swarms
@@ -120,7 +121,7 @@ RATE_SCALE = 23  # rad/s
 NEIGHBOUR_SCALE = 24  # m
 SETTINGS = 25
 
-OWN_COLUMNS = 22  # of the observation, before those of the neighbours, which take 6 each
+OWN_COLUMNS = 25  # of the observation, before those of the neighbours, which take 6 each
 MAX_OBSERVATION = OWN_COLUMNS + 6 * MAX_NEIGHBOURS
 MAX_SPEED = np.float32(50.0)  # clamp on each component, m/s
 MAX_RATE = np.float32(50.0)  # clamp on each component, rad/s
@@ -138,6 +139,8 @@ ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 TWO, THREE, ZERO_BITS = np.float32(2), np.float32(3), np.int32(0)
 SIXTH, TINY = np.float32(1 / 6), np.float32(1e-9)
 PRECISION_SCALE = np.float32(0.1)
+CONFLICT_MARGIN = np.float32(1.5)  # collision distances; targets stand at least so far apart
+CONFLICT_HORIZON = np.float32(1.0)  # s
 
 _OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "arcp", "nsz"}, "nogil": True}
 
@@ -1284,26 +1287,54 @@ def respawn(blocks, first, num_blocks, index, this, entry, settings, scratch):
 
 
 @lanes
+def foresee(blocks, index, scratch, settings, neighbours):
+    """How near and how soon each lane's worst meeting ahead is, on straight lines, from 0 to 1."""
+    block, seen = view(blocks, index), columns_of(scratch)
+    per_margin = ONE / (CONFLICT_MARGIN * settings[COLLISION_DISTANCE])
+    for lane in range(LANES):
+        block[CONFLICT, lane] = ZERO
+    for slot in range(max(1, neighbours)):
+        row = OWN_COLUMNS + 6 * slot
+        for lane in range(LANES):
+            x, y, z = (
+                seen[row, lane] - block[0, lane],
+                seen[row + 1, lane] - block[1, lane],
+                seen[row + 2, lane] - block[2, lane],
+            )
+            u, v, w = (
+                seen[row + 3, lane] - block[3, lane],
+                seen[row + 4, lane] - block[4, lane],
+                seen[row + 5, lane] - block[5, lane],
+            )
+            time = -(x * u + y * v + z * w) / (u * u + v * v + w * w + TINY)
+            time = ZERO if time < ZERO else (CONFLICT_HORIZON if time > CONFLICT_HORIZON else time)
+            x, y, z = x + time * u, y + time * v, z + time * w
+            nearness = ONE - math.sqrt(x * x + y * y + z * z) * per_margin
+            nearness = nearness if nearness > ZERO else ZERO
+            conflict = nearness * (ONE - time * (ONE / CONFLICT_HORIZON))
+            worst = block[CONFLICT, lane]
+            block[CONFLICT, lane] = conflict if conflict > worst else worst
+
+
+@lanes
 def reward(blocks, index, settings, late, settled):
     """Each lane's reward for this step (see ``RewardWeights``), and the sums behind the metrics."""
     block = view(blocks, index)
     progress, approach_, precision = settings[10], settings[11], settings[12]
-    ring, collision, proximity = settings[13], settings[14], settings[15]
+    ring, collision, conflict = settings[13], settings[14], settings[15]
     smoothness, spin, crash = settings[16], settings[17], settings[18]
-    margin = TWO * settings[COLLISION_DISTANCE]
     per_diagonal = ONE / settings[DIAGONAL]
     for lane in range(LANES):
         active = block[ACTIVE, lane]
         distance, colliding = block[DISTANCE, lane], block[COLLIDING, lane] * active
         p, q, r = block[10, lane], block[11, lane], block[12, lane]
-        lack = margin - block[NEAREST, lane]
         value = (
             progress * (block[LAST_DISTANCE, lane] - distance)
             + approach_ * ONE / (ONE + distance)
             + precision * PRECISION_SCALE / (PRECISION_SCALE + distance)
             + ring * block[PASSED, lane]
             - collision * colliding
-            - proximity * (lack if lack > ZERO else ZERO)
+            - conflict * block[CONFLICT, lane]
             - smoothness * block[CHANGE, lane]
             - spin * (p * p + q * q + r * r)
             - crash * block[CRASHED, lane]
@@ -1383,19 +1414,22 @@ def observe(blocks, index, scratch, settings, neighbours):
         )  # fmt: skip
         factor = squash(x, y, z, velocity_scale)
         seen[9, lane], seen[10, lane], seen[11, lane] = x * factor, y * factor, z * factor
+        x, y, z = to_body(block[3, lane], block[4, lane], block[5, lane], qw, qx, qy, qz)
+        factor = squash(x, y, z, velocity_scale)
+        seen[12, lane], seen[13, lane], seen[14, lane] = x * factor, y * factor, z * factor
         p, q, r = block[10, lane], block[11, lane], block[12, lane]
         factor = squash(p, q, r, rate_scale)
-        seen[12, lane], seen[13, lane], seen[14, lane] = p * factor, q * factor, r * factor
+        seen[15, lane], seen[16, lane], seen[17, lane] = p * factor, q * factor, r * factor
         # Clamped where rounding could carry a number past one
-        seen[15, lane] = clamp(TWO * (qx * qz - qw * qy), ONE)
-        seen[16, lane] = clamp(TWO * (qy * qz + qw * qx), ONE)
-        seen[17, lane] = clamp(ONE - TWO * (qx * qx + qy * qy), ONE)
+        seen[18, lane] = clamp(TWO * (qx * qz - qw * qy), ONE)
+        seen[19, lane] = clamp(TWO * (qy * qz + qw * qx), ONE)
+        seen[20, lane] = clamp(ONE - TWO * (qx * qx + qy * qy), ONE)
         hover, top = block[AIRFRAME + 13, lane], block[AIRFRAME + 10, lane]
         above, below = ONE / (top - hover), ONE / hover
         for rotor in range(4):
             excess = block[ROTORS + rotor, lane] - hover
             level = excess * (above if excess > ZERO else below)
-            seen[18 + rotor, lane] = clamp(level, ONE)
+            seen[21 + rotor, lane] = clamp(level, ONE)
     for slot in range(neighbours):
         row = OWN_COLUMNS + 6 * slot
         for lane in range(LANES):
@@ -1579,6 +1613,7 @@ def step_swarm(
         collide(
             blocks, first, num_blocks, index, settings[COLLISION_DISTANCE], fastest, tiles, boxes
         )  # fmt: skip
+        foresee(blocks, index, scratch, settings, neighbours)
         reward(blocks, index, settings, late, settled)
         for lane in range(count):
             rewards[swarm, start + lane] = block[REWARD, lane]

@@ -18,10 +18,16 @@ class RewardWeights:
         + precision  * 1 / (1 + d / 0.1 m)
         + ring       * (1 when the drone passes its race ring the right way)
         - collision  * (1 when colliding: nearer to another drone than the collision distance)
-        - proximity  * (metres by which the nearest drone is inside two collision distances)
+        - conflict   * (how near and how soon the worst meeting ahead is, from 0 to 1)
         - smoothness * (squared change of the action)
         - spin       * (squared body rates, rad²/s²)
         - crash      * (1 when the drone leaves the arena)
+
+    ``conflict`` looks ahead along straight lines, as collision avoidance by velocity obstacles does
+    (Fiorini & Shiller, 1998): where an observed neighbour (at least the nearest) will pass within
+    1.5 collision distances and within a second, it is ``(1 - miss distance / 1.5 collision
+    distances) * (1 - time / 1 s)``, for the worst of them.  Drones at rest on their targets are at
+    least that far apart, so a formation costs nothing.
 
     ``approach`` and ``precision`` act on two scales, so that the last centimetres pay as
     clearly as the last metres; ``progress`` reaches across the arena.  The defaults were found by
@@ -38,7 +44,7 @@ class RewardWeights:
     precision: float = 0.12
     ring: float = 1.5
     collision: float = 0.3
-    proximity: float = 0.03
+    conflict: float = 0.1
     smoothness: float = 0.0006
     spin: float = 0.00015
     crash: float = 3.0

@@ -131,7 +131,7 @@ SETTINGS: dict[str, Settings] = {
         last_learning_rate=1e-5,
         hidden=(128, 128),
         neighbours=4,
-        last_reward=RewardWeights(collision=3.0, proximity=0.15),
+        last_reward=RewardWeights(collision=3.0, conflict=0.5),
         ramp=(0.15, 0.25),
     ),
 }

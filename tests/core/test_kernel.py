@@ -141,6 +141,7 @@ def observed_by_hand(swarms):
     offset = body(swarms.target_position - position)
     parts = [squash(offset, scale) for scale in OFFSET_SCALES]
     parts.append(squash(body(velocity - swarms.target_velocity), VELOCITY_SCALE))
+    parts.append(squash(body(velocity), VELOCITY_SCALE))
     parts.append(squash(swarms.body_rates.astype(float), RATE_SCALE))
     parts.append(into_body[..., 2])
     hover, top = swarms.airframes[..., 13:14], swarms.airframes[..., 10:11]
@@ -156,8 +157,8 @@ def observed_by_hand(swarms):
             gap = np.linalg.norm(to, axis=-1, keepdims=True)
             nearness = NEIGHBOUR_SCALE / (NEIGHBOUR_SCALE + gap) / np.maximum(gap, 1e-9)
             drift = np.einsum("nij,nj->ni", into_body[s], velocity[s, other] - velocity[s])
-            parts[7 + 2 * slot][s] = np.where(there, to * nearness, 0)
-            parts[8 + 2 * slot][s] = np.where(there, squash(drift, VELOCITY_SCALE), 0)
+            parts[8 + 2 * slot][s] = np.where(there, to * nearness, 0)
+            parts[9 + 2 * slot][s] = np.where(there, squash(drift, VELOCITY_SCALE), 0)
     return np.concatenate(parts, axis=-1)
 
 
@@ -196,10 +197,23 @@ def test_nothing_observed_is_constant():
     assert (np.std(np.concatenate(seen), axis=(0, 1)) > 1e-3).all()
 
 
+def conflict(swarms: Swarms, gaps: np.ndarray) -> np.ndarray:
+    """How near and how soon each drone's worst meeting with its two nearest is, as documented."""
+    nearest = np.argsort(gaps, axis=2)[..., :2]
+    rows = np.arange(swarms.num_swarms)[:, None, None]
+    offset = swarms.position[rows, nearest].astype(float) - swarms.position[:, :, None]
+    velocity = swarms.velocity[rows, nearest].astype(float) - swarms.velocity[:, :, None]
+    closing = -(offset * velocity).sum(axis=-1) / ((velocity**2).sum(axis=-1) + 1e-9)
+    time = np.clip(closing, 0, 1)
+    miss = np.linalg.norm(offset + time[..., None] * velocity, axis=-1)
+    near = np.maximum(0, 1 - miss / (1.5 * swarms.collision_distance))
+    return (near * (1 - time)).max(axis=2)
+
+
 @pytest.mark.parametrize("task", ["flag", "orbit", "race"])
 def test_reward_is_the_sum_of_its_terms(task):
     w = RewardWeights(
-        progress=0.7, approach=0.3, precision=0.2, ring=3, collision=1.5, proximity=0.4,
+        progress=0.7, approach=0.3, precision=0.2, ring=3, collision=1.5, conflict=0.4,
         smoothness=0.01, spin=0.002, crash=4,
     )  # fmt: skip
     swarms = Swarms(task, 2, 64, seed=4, reward=w, collision_distance=2.0, crash="terminate")
@@ -216,13 +230,12 @@ def test_reward_is_the_sum_of_its_terms(task):
         ring_passed = swarms._read(kernel.PASSED)[..., 0] > 0
         gaps = np.linalg.norm(swarms.position[:, :, None] - swarms.position[:, None], axis=-1)
         gaps[:, np.arange(64), np.arange(64)] = np.inf
-        nearest = gaps.min(axis=2)
         expected = (
             w.progress * (before - distance)
             + w.approach / (1 + distance)
             + w.precision * 0.1 / (0.1 + distance)
             - w.collision * swarms.colliding
-            - w.proximity * np.maximum(0, 4.0 - nearest)
+            - w.conflict * conflict(swarms, gaps)
             - w.smoothness * ((clipped - last_actions) ** 2).sum(axis=-1)
             - w.spin * (swarms.body_rates.astype(float) ** 2).sum(axis=-1)
         )
@@ -264,7 +277,7 @@ def test_a_crashing_drone_still_hits_the_one_beside_it():
     assert swarms.colliding[0].tolist() == [True, True, False]
     final = swarms.final_observations[0, 0]
     # What it saw last: its neighbour close by, not the place of its respawn.
-    assert np.linalg.norm(final[22:25]) > NEIGHBOUR_SCALE / (NEIGHBOUR_SCALE + 2.0)
+    assert np.linalg.norm(final[25:28]) > NEIGHBOUR_SCALE / (NEIGHBOUR_SCALE + 2.0)
 
 
 @pytest.mark.parametrize("row", [kernel.POSITION, kernel.VELOCITY, kernel.ATTITUDE, kernel.RATES,
