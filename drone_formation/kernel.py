@@ -103,7 +103,9 @@ RANDOM_KEY = 5
 RESPAWN_COUNT = 6
 VISITS = 7  # tile pairs compared right after the latest sort; 0 asks for a new one
 CLEAN = 8  # 1 when the output array of crashes holds none of this swarm
-SWARM_COLUMNS = 9
+STARTED = 9  # 1 after the first reset
+MAX_STEPS = 10  # steps in an episode
+SWARM_COLUMNS = 11
 
 # ---- entries of the settings (float32) ---------------------------------------------------------
 TIME_STEP = 0
@@ -605,23 +607,33 @@ def fly(blocks, index, settings):
 
 
 @lanes
-def move_targets(blocks, index, harmonics, waves):
+def move_targets(blocks, index, waves):
     """Targets and their velocities by the motion model of ``tasks.py``.
 
-    ``waves[k]`` is (cos, sin, frequency) of harmonic k at this time, shared by the swarm.
+    ``waves[k]`` is (cos, sin, frequency) of harmonic k at this time, shared by the swarm.  The
+    coefficients of harmonics not in use are zero: four in one pass over constant rows cost less
+    than a loop over those in use, which would find its rows at run time.
     """
     block = view(blocks, index)
+    c0, s0, f0 = waves[0, 0], waves[0, 1], waves[0, 2]
+    c1, s1, f1 = waves[1, 0], waves[1, 1], waves[1, 2]
+    c2, s2, f2 = waves[2, 0], waves[2, 1], waves[2, 2]
+    c3, s3, f3 = waves[3, 0], waves[3, 1], waves[3, 2]
     for row in range(3):
         for lane in range(LANES):
-            block[TARGET + row, lane] = block[CENTRE + row, lane]
-            block[TARGET_VELOCITY + row, lane] = block[AIM + row, lane]
-    for k in range(harmonics):
-        cosine, sine, frequency = waves[k, 0], waves[k, 1], waves[k, 2]
-        for row in range(3):
-            for lane in range(LANES):
-                a, b = block[COSINE + 3 * k + row, lane], block[SINE + 3 * k + row, lane]
-                block[TARGET + row, lane] += a * cosine + b * sine
-                block[TARGET_VELOCITY + row, lane] += frequency * (b * cosine - a * sine)
+            a0, b0 = block[COSINE + row, lane], block[SINE + row, lane]
+            a1, b1 = block[COSINE + 3 + row, lane], block[SINE + 3 + row, lane]
+            a2, b2 = block[COSINE + 6 + row, lane], block[SINE + 6 + row, lane]
+            a3, b3 = block[COSINE + 9 + row, lane], block[SINE + 9 + row, lane]
+            block[TARGET + row, lane] = (
+                block[CENTRE + row, lane]
+                + a0 * c0 + b0 * s0 + a1 * c1 + b1 * s1 + a2 * c2 + b2 * s2 + a3 * c3 + b3 * s3
+            )  # fmt: skip
+            block[TARGET_VELOCITY + row, lane] = (
+                block[AIM + row, lane]
+                + f0 * (b0 * c0 - a0 * s0) + f1 * (b1 * c1 - a1 * s1)
+                + f2 * (b2 * c2 - a2 * s2) + f3 * (b3 * c3 - a3 * s3)
+            )  # fmt: skip
 
 
 @lanes
@@ -1590,7 +1602,7 @@ def step_swarm(
     if harmonics > 0:
         swing(frequencies[swarm], entry[STEP], waves)
         for index in range(first, last):
-            move_targets(blocks, index, harmonics, waves)
+            move_targets(blocks, index, waves)
     for index in range(first, last):
         measure(blocks, index)
         if num_rings > 0:
@@ -1665,7 +1677,7 @@ def begin_episode(
     entry = table[swarm]
     swing(frequencies[swarm], entry[STEP], waves)
     for index in range(first, first + num_blocks):
-        move_targets(blocks, index, entry[HARMONICS_USED], waves)
+        move_targets(blocks, index, waves)
         measure(blocks, index)
         block = view(blocks, index)
         for lane in range(LANES):
@@ -1687,14 +1699,34 @@ def begin_episode(
 
 
 @lanes
+def all_finite(values):
+    """Whether no entry of a flat array is NaN or infinite."""
+    bad = 0
+    for i in range(len(values)):
+        bad |= not (abs(values[i]) < np.inf)
+    return bad == 0
+
+
+READY, NOT_FINITE, NOT_STARTED = 0, 1, 2
+
+
+@lanes
 def advance(
     blocks, table, frequencies, rings, settings, neighbours, scratch, waves, tiles, boxes, orders,
-    actions, observations, finals, rewards, crashed, begin, end, fresh,
+    actions, observations, finals, rewards, crashed, truncated, begin, end, fresh,
 ):  # fmt: skip
     """Advance swarms ``begin`` to ``end`` by one control step, or begin their episodes (``fresh``).
 
-    One entry for both, since every entry costs seconds of compilation.
+    One entry for both, since every entry costs seconds of compilation, and for the checks too,
+    since every call from Python costs a microsecond.  Nothing moves, in any swarm, unless all
+    actions are finite and all swarms have been reset.
     """
+    if not fresh:
+        if not all_finite(actions):
+            return NOT_FINITE
+        for swarm in range(len(table)):
+            if table[swarm, STARTED] == 0:
+                return NOT_STARTED
     num_blocks = (observations.shape[1] + LANES - 1) // LANES
     for swarm in range(begin, end):
         if fresh:
@@ -1708,12 +1740,5 @@ def advance(
                 scratch, waves, tiles, boxes, orders[swarm], actions, observations, finals,
                 rewards, crashed,
             )  # fmt: skip
-
-
-@lanes
-def all_finite(values):
-    """Whether no entry of a flat array is NaN or infinite."""
-    bad = 0
-    for i in range(len(values)):
-        bad |= not (abs(values[i]) < np.inf)
-    return bad == 0
+            truncated[swarm] = table[swarm, STEP] >= table[swarm, MAX_STEPS]
+    return READY

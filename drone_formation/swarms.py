@@ -135,17 +135,19 @@ class Swarms:
         self._frequencies = np.zeros((S, HARMONICS, 2))
         self._rings = np.zeros((S, 1, 6), np.float32)
         self._settings = self._make_settings()
-        self._scratch = np.zeros(
-            (self.num_threads, kernel.MAX_OBSERVATION, kernel.LANES), np.float32
-        )
-        self._waves = np.zeros((self.num_threads, HARMONICS, 3), np.float32)
         # For the neighbour search of large swarms: see ``kernel.search_tiles``
         many = self._blocks_per_swarm > kernel.FEW_BLOCKS
         tiles = self._blocks_per_swarm if many else 1
-        self._tiles = np.zeros(
-            (self.num_threads, tiles, kernel.TILE_ROWS, kernel.LANES), np.float32
+        shapes = (
+            (kernel.MAX_OBSERVATION, kernel.LANES),  # scratch
+            (HARMONICS, 3),  # waves
+            (tiles, kernel.TILE_ROWS, kernel.LANES),
+            (kernel.BOX_ROWS, kernel.MAX_TILES),
         )
-        self._boxes = np.zeros((self.num_threads, kernel.BOX_ROWS, kernel.MAX_TILES), np.float32)
+        #: of each thread
+        self._workspaces = [
+            tuple(np.zeros(shape, np.float32) for shape in shapes) for _ in range(self.num_threads)
+        ]
         self._orders = np.zeros((S, tiles * kernel.LANES), np.int32)
         self.observations = np.zeros(
             (S, N, observation.observation_size(self.neighbours)), np.float32
@@ -154,12 +156,12 @@ class Swarms:
         self.final_observations = np.zeros_like(self.observations)
         self._rewards = np.zeros((S, N), np.float32)
         self._crashed = np.zeros((S, N), np.bool_)
+        self._truncated = np.zeros(S, np.bool_)
         self.colours = np.zeros((S, N, 3), np.uint8)  #: (S, N, 3) RGB, of each drone's slot
         self.tasks = [task] * S  #: name of each swarm's present task
         self._no_actions = np.zeros(0, np.float32)
         self._pool: ThreadPoolExecutor | None = None
         self._pool_process = 0
-        self._started = np.zeros(S, np.bool_)
         self._seed(secrets.randbits(63) if seed is None else seed)
 
     # ---- construction --------------------------------------------------------------------------
@@ -269,6 +271,8 @@ class Swarms:
         plan = self._planner.plan(rng)
         entry, N = self._table[swarm], self.num_drones
         entry[:] = 0
+        entry[kernel.STARTED] = 1
+        entry[kernel.MAX_STEPS] = self.max_steps
         entry[kernel.RANDOM_KEY] = rng.integers(2**63)
         entry[kernel.HOLDS] = plan.holds
         entry[kernel.NUM_RINGS] = len(plan.rings)
@@ -306,7 +310,6 @@ class Swarms:
         first = swarm * self._blocks_per_swarm
         blocks = lanes.reshape(kernel.ROWS, self._blocks_per_swarm, kernel.LANES).swapaxes(0, 1)
         self._blocks[first : first + self._blocks_per_swarm] = blocks
-        self._started[swarm] = True
         with _compilation_notice():
             self._advance(self._no_actions, 0, swarm, swarm + 1, fresh=True)
 
@@ -328,44 +331,39 @@ class Swarms:
             ValueError: their shape is wrong, or one is NaN or infinite.
             RuntimeError: ``reset`` has not been called.
         """
-        actions = self._checked(actions)
-        if not self._started.all():
-            raise RuntimeError("call reset() before step()")
-        if self.num_threads == 1:
-            self._advance(actions, 0, 0, self.num_swarms)
-        else:
-            self._advance_on_threads(actions)
-        truncated = self._table[:, kernel.STEP] >= self.max_steps
-        return StepResult(self.observations, self._rewards, self._crashed, truncated)
-
-    def _checked(self, actions: np.ndarray) -> np.ndarray:
         actions = np.asarray(actions)
+        expected = (self.num_swarms, self.num_drones, 4)
         if actions.dtype.kind != "f":
             raise TypeError(f"actions must be floats, got dtype {actions.dtype}")
-        expected = (self.num_swarms, self.num_drones, 4)
         if actions.shape != expected:
             raise ValueError(f"actions must have shape {expected}, got {actions.shape}")
         actions = np.ascontiguousarray(actions, np.float32)
-        if not kernel.all_finite(actions.reshape(-1)):
+        if self.num_threads == 1:
+            status = self._advance(actions, 0, 0, self.num_swarms)
+        else:
+            status = self._advance_on_threads(actions)
+        if status == kernel.NOT_STARTED:
+            raise RuntimeError("call reset() before step()")
+        if status == kernel.NOT_FINITE:
             swarm, drone, rotor = np.argwhere(~np.isfinite(actions))[0]
             raise ValueError(
                 f"actions must be finite, got {actions[swarm, drone, rotor]} for rotor {rotor} of "
                 f"drone {drone} in swarm {swarm}"
             )
-        return actions
+        return StepResult(self.observations, self._rewards, self._crashed, self._truncated)
 
     def _advance(
         self, actions: np.ndarray, thread: int, begin: int, end: int, fresh: bool = False
-    ) -> None:
-        kernel.advance(
+    ) -> int:
+        status: int = kernel.advance(
             self._blocks, self._table, self._frequencies, self._rings, self._settings,
-            self.neighbours, self._scratch[thread], self._waves[thread],
-            self._tiles[thread], self._boxes[thread], self._orders, actions.reshape(-1),
+            self.neighbours, *self._workspaces[thread], self._orders, actions.reshape(-1),
             self.observations, self.final_observations, self._rewards, self._crashed,
-            begin, end, fresh,
+            self._truncated, begin, end, fresh,
         )  # fmt: skip
+        return status
 
-    def _advance_on_threads(self, actions: np.ndarray) -> None:
+    def _advance_on_threads(self, actions: np.ndarray) -> int:
         # Plain threads around a kernel that releases the GIL: unlike numba's own parallel layers
         # they survive a fork (the child makes its own) and can be called from several threads.
         if self._pool is None or self._pool_process != os.getpid():
@@ -376,9 +374,10 @@ class Swarms:
             self._pool.submit(self._advance, actions, t, bounds[t], bounds[t + 1])
             for t in range(1, self.num_threads)
         ]
-        self._advance(actions, 0, bounds[0], bounds[1])
+        status = self._advance(actions, 0, bounds[0], bounds[1])
         for other in others:
             other.result()
+        return status
 
     # ---- the truth -----------------------------------------------------------------------------
 
@@ -520,7 +519,7 @@ class Swarms:
 
     _ARRAYS = (
         "_blocks", "_table", "_frequencies", "_rings", "observations", "final_observations",
-        "_rewards", "_crashed", "colours", "_started",
+        "_rewards", "_crashed", "_truncated", "colours",
     )  # fmt: skip
 
     def get_state(self) -> dict[str, Any]:

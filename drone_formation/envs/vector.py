@@ -146,7 +146,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         flying = swarms.active if swarms.crash == "terminate" else None
         result = swarms.step(actions)
         rewards = joint_rewards(result.rewards, flying)
-        truncated = result.truncated
+        truncated = result.truncated.copy()
         terminated: np.ndarray = np.zeros(self.num_envs, np.bool_)
         if flying is not None:
             terminated = np.logical_not(swarms.active.any(axis=1))

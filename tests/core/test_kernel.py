@@ -44,9 +44,10 @@ def nearest_found(swarms, neighbours):
     blocks = len(swarms._blocks)
     mask = kernel.index_mask(blocks)
     swarms._table[0, kernel.VISITS] = 0
+    _, _, tiles, boxes = swarms._workspaces[0]
     kernel.find_nearest(
-        swarms._blocks, 0, blocks, neighbours, mask, swarms._tiles[0], swarms._boxes[0],
-        swarms._orders[0], swarms._table[0], False,
+        swarms._blocks, 0, blocks, neighbours, mask, tiles, boxes, swarms._orders[0],
+        swarms._table[0], False,
     )  # fmt: skip
     keys = swarms._read(kernel.NEAR, neighbours)[0]
     names = keys.view(np.int32) & ~np.int32(mask)
