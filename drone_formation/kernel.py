@@ -1329,10 +1329,13 @@ def foresee(blocks, index, scratch, settings, neighbours):
 
 
 @lanes
-def reward(blocks, index, settings, late, settled):
-    """Each lane's reward for this step (see ``RewardWeights``), and the sums behind the metrics."""
+def reward(blocks, index, settings, stays, late, settled):
+    """Each lane's reward for this step (see ``RewardWeights``), and the sums behind the metrics.
+
+    ``stays`` is zero where a target, being a race ring, is no place to stay.
+    """
     block = view(blocks, index)
-    progress, approach_, precision = settings[10], settings[11], settings[12]
+    progress, approach_, precision = settings[10], stays * settings[11], stays * settings[12]
     ring, collision, conflict = settings[13], settings[14], settings[15]
     smoothness, spin, crash = settings[16], settings[17], settings[18]
     per_diagonal = ONE / settings[DIAGONAL]
@@ -1617,6 +1620,7 @@ def step_swarm(
     )  # fmt: skip
 
     formed = count_formed(blocks, first, num_blocks, scratch)
+    stays = ONE if num_rings == 0 else ZERO
     late, settled = entry[STEP] >= settings[LATE_FROM], entry[STEP] >= SETTLING_STEPS
     for b in range(num_blocks):
         index, start = first + b, b * LANES
@@ -1626,7 +1630,7 @@ def step_swarm(
             blocks, first, num_blocks, index, settings[COLLISION_DISTANCE], fastest, tiles, boxes
         )  # fmt: skip
         foresee(blocks, index, scratch, settings, neighbours)
-        reward(blocks, index, settings, late, settled)
+        reward(blocks, index, settings, stays, late, settled)
         for lane in range(count):
             rewards[swarm, start + lane] = block[REWARD, lane]
         if crashes or entry[CLEAN] == 0:

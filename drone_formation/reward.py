@@ -29,10 +29,11 @@ class RewardWeights:
     distances) * (1 - time / 1 s)``, for the worst of them.  Drones at rest on their targets are at
     least that far apart, so a formation costs nothing.
 
-    ``approach`` and ``precision`` act on two scales, so that the last centimetres pay as
-    clearly as the last metres; ``progress`` reaches across the arena.  The defaults were found by
-    experiment: being on target pays more than all else together, and all of it is small, because
-    a value network takes long to learn large numbers.
+    ``approach`` and ``precision`` pay for being on a target, so not in a race, whose rings are to be
+    passed.  They act on two scales, so that the last centimetres pay as clearly as the last metres;
+    ``progress`` reaches across the arena.  The defaults were found by experiment: being on target
+    pays more than all else together, and all of it is small, because a value network takes long to
+    learn large numbers.
 
     Raises:
         ValueError: a weight is negative, beyond 1e6 or not a number.

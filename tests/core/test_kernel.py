@@ -221,7 +221,7 @@ def test_reward_is_the_sum_of_its_terms(task):
     swarms.reset()
     rng = np.random.default_rng(1)
     last_actions = np.zeros((2, 64, 4), np.float32)
-    collided, crashed = 0, 0
+    collided, crashed, stays = 0, 0, task != "race"
     for _ in range(60):
         before, alive = swarms.distance.astype(float), swarms.active
         actions = rng.uniform(-1.3, 1.3, (2, 64, 4)).astype(np.float32)
@@ -233,8 +233,8 @@ def test_reward_is_the_sum_of_its_terms(task):
         gaps[:, np.arange(64), np.arange(64)] = np.inf
         expected = (
             w.progress * (before - distance)
-            + w.approach / (1 + distance)
-            + w.precision * 0.1 / (0.1 + distance)
+            + stays * w.approach / (1 + distance)
+            + stays * w.precision * 0.1 / (0.1 + distance)
             - w.collision * swarms.colliding
             - w.conflict * conflict(swarms, gaps)
             - w.smoothness * ((clipped - last_actions) ** 2).sum(axis=-1)
