@@ -123,7 +123,8 @@ RATE_SCALE = 23  # rad/s
 NEIGHBOUR_SCALE = 24  # m
 SETTINGS = 25
 
-OWN_COLUMNS = 25  # of the observation, before those of the neighbours, which take 6 each
+MEETING = 25  # 3 columns of the observation that :func:`foresee` writes
+OWN_COLUMNS = 28  # of the observation, before those of the neighbours, which take 6 each
 MAX_OBSERVATION = OWN_COLUMNS + 6 * MAX_NEIGHBOURS
 MAX_SPEED = np.float32(50.0)  # clamp on each component, m/s
 MAX_RATE = np.float32(50.0)  # clamp on each component, rad/s
@@ -142,7 +143,7 @@ TWO, THREE, ZERO_BITS = np.float32(2), np.float32(3), np.int32(0)
 SIXTH, TINY = np.float32(1 / 6), np.float32(1e-9)
 PRECISION_SCALE = np.float32(0.1)
 CONFLICT_MARGIN = np.float32(1.5)  # collision distances; targets stand at least so far apart
-CONFLICT_HORIZON = np.float32(1.0)  # s
+HORIZON = np.float32(1.5)  # s, how far ahead meetings are looked for
 
 _OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "arcp", "nsz"}, "nogil": True}
 
@@ -1084,8 +1085,8 @@ def search_nearby(blocks, first, num_blocks, index, this, wanted, mask, tiles, b
 
 
 @lanes
-def gather(blocks, first, index, scratch, neighbours, mask):
-    """Positions and velocities of each lane's nearest drones, and the distance to the nearest."""
+def gather(blocks, first, index, scratch, settings, neighbours, mask):
+    """Each lane's nearest drones: where they are, how they fly, and what that will come to."""
     block, seen = view(blocks, index), columns_of(scratch)
     for slot in range(max(1, neighbours)):
         row = OWN_COLUMNS + 6 * slot
@@ -1099,6 +1100,47 @@ def gather(blocks, first, index, scratch, neighbours, mask):
         x, y, z = seen[OWN_COLUMNS, lane], seen[OWN_COLUMNS + 1, lane], seen[OWN_COLUMNS + 2, lane]
         squared = apart(block, lane, x, y, z)
         block[NEAREST, lane] = math.sqrt(squared if block[NEAR, lane] < FAR else FAR)
+    foresee(blocks, index, scratch, settings, neighbours)
+
+
+@lanes
+def foresee(blocks, index, scratch, settings, neighbours):
+    """Each lane's worst meeting ahead with the neighbours gathered, on straight lines.
+
+    How near and how soon it is, from 0 to 1, goes to ``CONFLICT``; that times the direction in
+    which the other will pass, body frame, to the observation.
+    """
+    block, seen = view(blocks, index), columns_of(scratch)
+    per_margin = ONE / (CONFLICT_MARGIN * settings[COLLISION_DISTANCE])
+    for lane in range(LANES):
+        block[CONFLICT, lane] = ZERO
+        seen[MEETING, lane], seen[26, lane], seen[27, lane] = ZERO, ZERO, ZERO
+    for slot in range(max(1, neighbours)):
+        row = OWN_COLUMNS + 6 * slot
+        for lane in range(LANES):
+            x, y = seen[row, lane] - block[0, lane], seen[row + 1, lane] - block[1, lane]
+            z = seen[row + 2, lane] - block[2, lane]
+            u, v = seen[row + 3, lane] - block[3, lane], seen[row + 4, lane] - block[4, lane]
+            w = seen[row + 5, lane] - block[5, lane]
+            time = -(x * u + y * v + z * w) / (u * u + v * v + w * w + TINY)
+            time = ZERO if time < ZERO else (HORIZON if time > HORIZON else time)
+            x, y, z = x + time * u, y + time * v, z + time * w
+            miss = math.sqrt(x * x + y * y + z * z)
+            nearness = ONE - miss * per_margin
+            conflict = nearness * (ONE - time * (ONE / HORIZON))
+            worse = (nearness > ZERO) & (conflict > block[CONFLICT, lane])
+            share = conflict / (miss + TINY)
+            block[CONFLICT, lane] = conflict if worse else block[CONFLICT, lane]
+            seen[MEETING, lane] = x * share if worse else seen[MEETING, lane]
+            seen[26, lane] = y * share if worse else seen[26, lane]
+            seen[27, lane] = z * share if worse else seen[27, lane]
+    for lane in range(LANES):
+        qw, qx, qy, qz = block[6, lane], block[7, lane], block[8, lane], block[9, lane]
+        x, y, z = to_body(
+            seen[MEETING, lane], seen[26, lane], seen[27, lane], qw, qx, qy, qz
+        )  # fmt: skip
+        seen[MEETING, lane], seen[26, lane] = clamp(x, ONE), clamp(y, ONE)
+        seen[27, lane] = clamp(z, ONE)
 
 
 # ---- collisions --------------------------------------------------------------------------------
@@ -1296,36 +1338,6 @@ def respawn(blocks, first, num_blocks, index, this, entry, settings, scratch):
 
 
 # ---- reward and metrics ------------------------------------------------------------------------
-
-
-@lanes
-def foresee(blocks, index, scratch, settings, neighbours):
-    """How near and how soon each lane's worst meeting ahead is, on straight lines, from 0 to 1."""
-    block, seen = view(blocks, index), columns_of(scratch)
-    per_margin = ONE / (CONFLICT_MARGIN * settings[COLLISION_DISTANCE])
-    for lane in range(LANES):
-        block[CONFLICT, lane] = ZERO
-    for slot in range(max(1, neighbours)):
-        row = OWN_COLUMNS + 6 * slot
-        for lane in range(LANES):
-            x, y, z = (
-                seen[row, lane] - block[0, lane],
-                seen[row + 1, lane] - block[1, lane],
-                seen[row + 2, lane] - block[2, lane],
-            )
-            u, v, w = (
-                seen[row + 3, lane] - block[3, lane],
-                seen[row + 4, lane] - block[4, lane],
-                seen[row + 5, lane] - block[5, lane],
-            )
-            time = -(x * u + y * v + z * w) / (u * u + v * v + w * w + TINY)
-            time = ZERO if time < ZERO else (CONFLICT_HORIZON if time > CONFLICT_HORIZON else time)
-            x, y, z = x + time * u, y + time * v, z + time * w
-            nearness = ONE - math.sqrt(x * x + y * y + z * z) * per_margin
-            nearness = nearness if nearness > ZERO else ZERO
-            conflict = nearness * (ONE - time * (ONE / CONFLICT_HORIZON))
-            worst = block[CONFLICT, lane]
-            block[CONFLICT, lane] = conflict if conflict > worst else worst
 
 
 @lanes
@@ -1540,7 +1552,7 @@ def bury(
         if not any_positive(blocks, first + b, CRASHED):
             continue
         block = view(blocks, first + b)
-        gather(blocks, first, first + b, scratch, neighbours, mask)
+        gather(blocks, first, first + b, scratch, settings, neighbours, mask)
         observe(blocks, first + b, scratch, settings, neighbours)
         for lane in range(LANES):
             if block[CRASHED, lane] > ZERO:
@@ -1625,11 +1637,10 @@ def step_swarm(
     for b in range(num_blocks):
         index, start = first + b, b * LANES
         block, count = view(blocks, index), min(LANES, num_drones - start)
-        gather(blocks, first, index, scratch, neighbours, mask)
+        gather(blocks, first, index, scratch, settings, neighbours, mask)
         collide(
             blocks, first, num_blocks, index, settings[COLLISION_DISTANCE], fastest, tiles, boxes
         )  # fmt: skip
-        foresee(blocks, index, scratch, settings, neighbours)
         reward(blocks, index, settings, stays, late, settled)
         for lane in range(count):
             rewards[swarm, start + lane] = block[REWARD, lane]
@@ -1693,7 +1704,7 @@ def begin_episode(
         blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, entry, False
     )  # fmt: skip
     for b in range(num_blocks):
-        gather(blocks, first, first + b, scratch, neighbours, mask)
+        gather(blocks, first, first + b, scratch, settings, neighbours, mask)
         tell(
             blocks, swarm, first + b, b * LANES, settings, neighbours, scratch, observations, True
         )  # fmt: skip

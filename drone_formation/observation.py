@@ -3,6 +3,12 @@
 Every entry is a float32 in [-1, 1] and every vector is in the drone's own body frame, so the
 problem looks the same wherever a drone is and whichever way it faces.  ``squash(v, c)`` stands for
 ``v / (c + |v|)``: it keeps the direction, is linear well below c and saturates well above.
+
+``meeting`` spares a policy the arithmetic of closing speeds.  Each observed neighbour (at least the
+nearest) is led on along its present velocity, as one is oneself, for up to 1.5 s.  Where it will
+pass within 1.5 collision distances, that is bad to the degree of ``(1 - miss distance / 1.5
+collision distances) * (1 - time / 1.5 s)``; ``meeting`` has this length, for the worst of them, and
+points to where that one will pass.  The same number is the reward's ``conflict``.
 """
 
 from __future__ import annotations
@@ -44,6 +50,7 @@ _SELF = (
     ("body_rates", 3, "body rates, squash(rates, 5 rad/s)"),
     ("up", 3, "the world's up direction, a unit vector"),
     ("rotors", 4, "the action that would hold each rotor at its present speed"),
+    ("meeting", 3, "direction in which the worst meeting ahead will pass, times how bad it is"),
 )
 _NEIGHBOUR = (
     ("offset", 3, "offset to neighbour {i}: its direction times 2 m / (2 m + distance)"),

@@ -23,17 +23,15 @@ class RewardWeights:
         - spin       * (squared body rates, rad²/s²)
         - crash      * (1 when the drone leaves the arena)
 
-    ``conflict`` looks ahead along straight lines, as collision avoidance by velocity obstacles does
-    (Fiorini & Shiller, 1998): where an observed neighbour (at least the nearest) will pass within
-    1.5 collision distances and within a second, it is ``(1 - miss distance / 1.5 collision
-    distances) * (1 - time / 1 s)``, for the worst of them.  Drones at rest on their targets are at
-    least that far apart, so a formation costs nothing.
+    ``conflict`` is the length of the observation's ``meeting`` (see ``observation.py``): it looks
+    ahead along straight lines, as collision avoidance by velocity obstacles does (Fiorini &
+    Shiller, 1998).  Drones at rest on their targets are so far apart that a formation costs nothing.
 
-    ``approach`` and ``precision`` pay for being on a target, so not in a race, whose rings are to be
-    passed.  They act on two scales, so that the last centimetres pay as clearly as the last metres;
-    ``progress`` reaches across the arena.  The defaults were found by experiment: being on target
-    pays more than all else together, and all of it is small, because a value network takes long to
-    learn large numbers.
+    ``approach`` and ``precision`` pay for being on a target, so not in a race, whose rings are to
+    be passed.  They act on two scales, so that the last centimetres pay as clearly as the last
+    metres; ``progress`` reaches across the arena.  The defaults were found by experiment: being on
+    target pays more than all else together, and all of it is small, because a value network takes
+    long to learn large numbers.
 
     Raises:
         ValueError: a weight is negative, beyond 1e6 or not a number.

@@ -46,7 +46,7 @@ def test_an_upgrade_of_another_module_is_seen(tmp_path):
     )
     code = (
         "from drone_formation import Swarms; s = Swarms('hover', 1, 2, seed=0); "
-        "print(s.reset()[0, 0, 27])"
+        "print(s.reset()[0, 0, 30])"
     )
     cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)}
     first = run(code, tmp_path, **cache)

@@ -39,9 +39,9 @@ def still(env: DroneVecEnv, *climbers: int) -> np.ndarray:
 def test_spaces() -> None:
     env = DroneVecEnv("DroneFlag-v0", S, **OPTIONS)
     assert env.num_envs == S * N
-    assert env.observation_space.shape == (37,)
+    assert env.observation_space.shape == (40,)
     assert env.action_space.shape == (4,)
-    assert env.reset().shape == (S * N, 37)
+    assert env.reset().shape == (S * N, 40)
 
 
 def test_ends() -> None:
@@ -58,7 +58,7 @@ def test_ends() -> None:
             if not dones[row]:
                 assert info == {}
                 continue
-            assert info["terminal_observation"].shape == (37,)
+            assert info["terminal_observation"].shape == (40,)
             assert horizon or info["crashed"]
             assert info["TimeLimit.truncated"] is not info["crashed"]
             assert info["episode"]["r"] == pytest.approx(returns[row], abs=1e-5)
@@ -250,7 +250,7 @@ def supersuit_rows(swarms: int = 2) -> Any:
 def test_supersuit_rows_reach_the_horizon_and_truncate() -> None:
     env = supersuit_rows()
     first = env.reset()
-    assert first.shape == (2 * N, 37)
+    assert first.shape == (2 * N, 40)
     assert not np.array_equal(first[:N], first[N:])  # copies are worlds of their own
     actions = np.zeros((2 * N, 4), np.float32)
     actions[1] = 1  # crashes now and then; nobody leaves

@@ -60,7 +60,7 @@ def test_wrappers() -> None:
     envs = wrappers.NormalizeObservation(wrappers.FlattenObservation(envs))
     envs = wrappers.NormalizeReward(envs)
     observations, _ = envs.reset(seed=0)
-    assert observations.shape == (3, N * 37)
+    assert observations.shape == (3, N * 40)
     episodes = []
     for _ in range(35):
         observations, *_, infos = envs.step(envs.action_space.sample())

@@ -84,7 +84,7 @@ def test_supersuit_with_processes():
     env = drone_formation.parallel_env("DroneFlag-v0", **OPTIONS)
     vec = supersuit.pettingzoo_env_to_vec_env_v1(env)
     vec = supersuit.concat_vec_envs_v1(vec, 2, num_cpus=2, base_class="stable_baselines3")
-    assert vec.reset().shape == (12, 37)
+    assert vec.reset().shape == (12, 40)
     for _ in range(25):
         observations, *_ = vec.step(np.zeros((12, 4), np.float32))
     assert np.isfinite(observations).all()
@@ -100,7 +100,7 @@ def test_sb3_subprocesses():
         )
 
     vec = SubprocVecEnv([make, make], start_method="spawn")
-    assert vec.reset().shape == (2, 6 * 37)
+    assert vec.reset().shape == (2, 6 * 40)
     observations, *_ = vec.step(np.zeros((2, 6, 4), np.float32))
     assert np.isfinite(observations).all()
     vec.close()
