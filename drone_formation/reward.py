@@ -25,7 +25,7 @@ class RewardWeights:
 
     ``conflict`` is the length of the observation's ``meeting`` (see ``observation.py``): it looks
     ahead along straight lines, as collision avoidance by velocity obstacles does (Fiorini &
-    Shiller, 1998).  Drones at rest on their targets are so far apart that a formation costs nothing.
+    Shiller, 1998).  Drones at rest on their targets are far enough apart to cost nothing.
 
     ``approach`` and ``precision`` pay for being on a target, so not in a race, whose rings are to
     be passed.  They act on two scales, so that the last centimetres pay as clearly as the last
@@ -41,9 +41,9 @@ class RewardWeights:
     progress: float = 0.15
     approach: float = 0.24
     precision: float = 0.12
-    ring: float = 1.5
-    collision: float = 0.3
-    conflict: float = 0.1
+    ring: float = 5.0
+    collision: float = 2.0
+    conflict: float = 0.3
     smoothness: float = 0.0006
     spin: float = 0.00015
     crash: float = 3.0

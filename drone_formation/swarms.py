@@ -237,11 +237,6 @@ class Swarms:
         seeds = [validation.integer("seed", s, 0) for s in seeds]
         self._generators = [np.random.default_rng(s) for s in seeds]
 
-    def set_reward(self, reward: RewardWeights) -> None:
-        """Weigh the reward's terms anew from the next step on, as a curriculum does."""
-        self.reward_weights = validation.instance("reward", reward, RewardWeights, RewardWeights())
-        self._settings[kernel.WEIGHTS : kernel.WEIGHTS + 9] = self.reward_weights.as_row()
-
     # ---- episodes ------------------------------------------------------------------------------
 
     def reset(

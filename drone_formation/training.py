@@ -87,11 +87,9 @@ class Settings:
         hidden: sizes of the hidden layers, of policy and value network each.
         log_sigma: logarithm of the exploration noise at the start.
         neighbours, assignment, reward: as in ``Swarms``.
-        last_reward: weights that the reward's are moved to in a straight line; None for none.
-        ramp: shares of the budget at which that begins and ends.
     """
 
-    timesteps: int = 12_000_000
+    timesteps: int = 20_000_000
     rows: int = 1024
     max_steps: int = 512
     rollout: int = 32
@@ -104,36 +102,16 @@ class Settings:
     clip_range: float = 0.2
     hidden: tuple[int, ...] = (64, 64)
     log_sigma: float = -1.0
-    neighbours: int = 2
+    neighbours: int = 4
     assignment: str = "fixed"
     reward: RewardWeights = RewardWeights()  # noqa: RUF009 (it is frozen)
-    last_reward: RewardWeights | None = None
-    ramp: tuple[float, float] = (0.3, 0.6)
-
-    def reward_at(self, share: float) -> RewardWeights:
-        """The reward's weights when this share of the budget is spent."""
-        if self.last_reward is None:
-            return self.reward
-        begin, end = self.ramp
-        mix = min(max((share - begin) / (end - begin), 0.0), 1.0)
-        first, last = asdict(self.reward), asdict(self.last_reward)
-        return RewardWeights(**{n: (1 - mix) * first[n] + mix * last[n] for n in first})
 
 
 #: Settings of each task; those not named here have the defaults.
 SETTINGS: dict[str, Settings] = {
     **{name: Settings() for name in TASKS},
-    # What it has to learn last, not to collide on the way, takes a wider look, small steps of
-    # learning and a penalty that would keep an untrained swarm apart: see benchmarks/recipe.md.
-    "swarm": Settings(
-        timesteps=60_000_000,
-        rows=2048,
-        last_learning_rate=1e-5,
-        hidden=(128, 128),
-        neighbours=4,
-        last_reward=RewardWeights(collision=3.0, conflict=0.5),
-        ramp=(0.15, 0.25),
-    ),
+    # All tasks at once take a larger network and more time: see benchmarks/recipe.md.
+    "swarm": Settings(timesteps=36_000_000, rows=2048, last_learning_rate=1e-5, hidden=(128, 128)),
 }
 
 
@@ -164,10 +142,7 @@ class Job:
             about = json.loads(path.read_text())
             settings = about["settings"]
             settings["hidden"] = tuple(settings["hidden"])
-            settings["ramp"] = tuple(settings["ramp"])
             settings["reward"] = RewardWeights(**settings["reward"])
-            if settings["last_reward"] is not None:
-                settings["last_reward"] = RewardWeights(**settings["last_reward"])
             about["settings"] = Settings(**settings)
             return cls(**{name: about[name] for name in cls.__dataclass_fields__})
         except (ValueError, KeyError, TypeError) as error:
@@ -408,7 +383,6 @@ class Keeper(BaseCallback):
     def _on_rollout_start(self) -> None:
         # Between updates nothing is half done: this is what a checkpoint holds.
         self._snapshot = self._take_snapshot()
-        self.env.swarms.set_reward(self.job.settings.reward_at(self.share()))
         if self.model.num_timesteps >= self.next_checkpoint:
             self.next_checkpoint += self.checkpoint_every
             self.save_checkpoint()
