@@ -50,7 +50,7 @@ _SELF = (
     ("body_rates", 3, "body rates, squash(rates, 5 rad/s)"),
     ("up", 3, "the world's up direction, a unit vector"),
     ("rotors", 4, "the action that would hold each rotor at its present speed"),
-    ("meeting", 3, "direction in which the worst meeting ahead will pass, times how bad it is"),
+    ("meeting", 3, "direction to where the worst meeting ahead will pass, times how bad, 0 to 1"),
 )
 _NEIGHBOUR = (
     ("offset", 3, "offset to neighbour {i}: its direction times 2 m / (2 m + distance)"),
