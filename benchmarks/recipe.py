@@ -1,38 +1,68 @@
-"""Train the policies that come with the package: see recipe.md.
+"""Train the policies that come with the package, stage by stage: see recipe.md.
 
-    python benchmarks/recipe.py runs/recipe              # flag, then swarm
-    python benchmarks/recipe.py runs/recipe --only flag
-
-``flag`` is what ``drone-formation train DroneFlag-v0 --seed 0`` trains.  ``swarm`` is
-``drone-formation train DroneSwarm-v0 --seed 0`` with random clouds of targets among its tasks.
+python benchmarks/recipe.py runs/recipe              # all stages, each in a folder of its own
+python benchmarks/recipe.py runs/recipe --only fine  # this one; what it starts from must exist
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from drone_formation import tasks
-from drone_formation.training import train
+from drone_formation.reward import RewardWeights
+from drone_formation.training import SETTINGS, Settings, train
+
+#: What the mixed task draws from: random clouds of targets too.
+FORMING = ("idle", "hover", "sphere", "orbit", "follow", "cube", "conga", "flag", "formation")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training run: its task, its settings, where it starts, what a mixed task draws from."""
+
+    task: str
+    settings: Settings
+    start: str | None = None
+    of: tuple[str, ...] = ()
+
+
+STAGES = {
+    # ``drone-formation train DroneFlag-v0``; shipped as flag.npz
+    "flag": Stage("flag", SETTINGS["flag"]),
+    "joint": Stage("swarm", SETTINGS["swarm"], of=(*FORMING[:-1], "race", "formation")),
+    # smaller steps of learning, dearer collisions and crashes, no race; shipped as swarm.npz
+    "fine": Stage(
+        "swarm",
+        replace(
+            SETTINGS["swarm"], timesteps=30_000_000, minibatch=8192, learning_rate=6e-4,
+            reward=RewardWeights(collision=3.0, conflict=0.5, crash=10.0),
+        ),
+        start="joint",
+        of=FORMING,
+    ),
+}  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--only", choices=("flag", "swarm"))
+    parser.add_argument("--only", choices=STAGES, nargs="+", default=list(STAGES))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--timesteps", type=int, help="per policy, for a trial")
-    parser.add_argument("--threads", type=int)
+    parser.add_argument("--timesteps", type=int, help="per stage, for a trial")
+    parser.add_argument("--threads", type=int, default=1, help="of torch")
     arguments = parser.parse_args()
     mixture = tasks.TASKS["swarm"]
-    tasks.TASKS["swarm"] = replace(mixture, of=(*mixture.of, "formation"))
-    for name in ("flag", "swarm") if arguments.only is None else (arguments.only,):
+    for name in arguments.only:
+        stage = STAGES[name]
+        tasks.TASKS["swarm"] = replace(mixture, of=stage.of or mixture.of)
         train(
-            name, seed=arguments.seed, timesteps=arguments.timesteps,
+            stage.task, seed=arguments.seed, timesteps=arguments.timesteps,
+            settings=stage.settings, init_from=stage.start and arguments.folder / stage.start,
             threads=arguments.threads, out=arguments.folder / name,
         )  # fmt: skip
 
