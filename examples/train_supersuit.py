@@ -20,7 +20,7 @@ def learning_rate(remaining: float) -> float:
 
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--timesteps", type=float, default=6e6, help="drone-steps in all")
+parser.add_argument("--timesteps", type=float, default=8e6, help="drone-steps in all")
 parser.add_argument("--swarms", type=int, default=16, help="swarms of 64 drones, side by side")
 parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--out", default="flag_supersuit.zip", help="file for the trained model")

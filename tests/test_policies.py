@@ -34,7 +34,7 @@ def fly(name, task, **options):
 
 
 def test_a_joint_policy_comes_along_and_all_are_small():
-    assert {"swarm", "flag"} <= set(shipped_policies())
+    assert {"swarm", "flag", "race"} <= set(shipped_policies())
     sizes = [len(FOLDER.joinpath(f"{name}.npz").read_bytes()) for name in shipped_policies()]
     assert sum(sizes) < 1_000_000
 
@@ -85,10 +85,17 @@ def test_the_flag_policy_lands_within_a_centimetre():
     found = fly("flag", "flag")
     assert found["on_target"] == 1
     assert found["formation_error"] <= 0.01
-    assert found["collisions"] <= 3.8
+    assert found["collisions"] <= 0.9
 
 
 @pytest.mark.parametrize("num_drones", [1, 8, 256])
 def test_the_joint_policy_flies_swarms_of_other_sizes(num_drones):
     found = fly("swarm", "flag", num_drones=num_drones)
     assert found["within_half_metre"] >= 0.95
+
+
+def test_the_race_policy_races():
+    found = fly("race", "race")
+    assert found["rings_per_minute"] >= 15
+    assert found["collisions"] <= 6
+    assert found["crashes"] <= 0.02
