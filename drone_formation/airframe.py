@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,22 @@ PARAMETERS = (
     "rotor_inertia",
     "hover_rotor_speed",
 )
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a real number; a bool is none."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def _numbers(values: Any, count: int) -> tuple[float, ...] | None:
+    """So many real numbers, as floats; None when they are not."""
+    try:
+        values = tuple(values)
+    except TypeError:
+        return None
+    if len(values) != count or not all(map(_is_number, values)):
+        return None
+    return tuple(map(float, values))
 
 
 @dataclass(frozen=True)
@@ -73,18 +90,15 @@ class Airframe:
     rotor_inertia: float = 1e-5
 
     def __post_init__(self) -> None:
-        try:
-            inertia = tuple(float(moment) for moment in self.inertia)
-        except (TypeError, ValueError):
-            inertia = ()
-        if len(inertia) != 3:
+        inertia = _numbers(self.inertia, 3)
+        if inertia is None:
             raise TypeError(f"Airframe: inertia must be three numbers, got {self.inertia!r}")
         object.__setattr__(self, "inertia", inertia)
         may_be_zero = {"torque_ratio", "linear_drag", "angular_damping", "rotor_inertia"}
         for field in fields(self):
             values = inertia if field.name == "inertia" else (getattr(self, field.name),)
             for value in values:
-                if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+                if not _is_number(value):
                     raise TypeError(f"Airframe: {field.name} must be a number, got {value!r}")
                 if field.name in may_be_zero:
                     if not 0 <= value <= 1e12:  # false for a NaN, too
@@ -156,6 +170,7 @@ class Randomization:
     Raises:
         ValueError: a range is empty, not finite or not positive, or a spread is outside [0, 0.1]
             (beyond a tenth, a drone may be too weak to fly).
+        TypeError: one of them is not a number, or size is not two numbers.
     """
 
     size: tuple[float, float] = (0.1, 0.4)
@@ -163,11 +178,16 @@ class Randomization:
     gravity_spread: float = 0.01
 
     def __post_init__(self) -> None:
-        low, high = self.size
+        size = _numbers(self.size, 2)
+        if size is None:
+            raise TypeError(f"Randomization: size must be two numbers, got {self.size!r}")
+        low, high = size
         if not (math.isfinite(low) and math.isfinite(high) and 0 < low <= high):
             raise ValueError(f"Randomization: size must be 0 < low <= high, got {self.size!r}")
         for name in ("spread", "gravity_spread"):
             value = getattr(self, name)
+            if not _is_number(value):
+                raise TypeError(f"Randomization: {name} must be a number, got {value!r}")
             if not (math.isfinite(value) and 0 <= value <= 0.1):
                 raise ValueError(f"Randomization: {name} must be within [0, 0.1], got {value!r}")
 

@@ -37,6 +37,7 @@ UNITS = {
     "collisions": "per drone-minute",
     "collision_rate": "share of drone-steps",
     "crashes": "per drone-episode",
+    "faults": "per drone-episode",
     "min_separation": "m",
     "rings_per_minute": "per drone",
     "episode_return": "",

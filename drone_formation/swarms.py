@@ -9,12 +9,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from . import kernel, observation, validation
-from .airframe import CONTROL_STEP, Airframe, Randomization
+from .airframe import CONTROL_STEP, PARAMETERS, Airframe, Randomization
 from .reward import RewardWeights
 from .tasks import HARMONICS, RING_RADIUS, RING_SPEED, TASKS, Plan, Planner
 
@@ -35,6 +35,25 @@ def _compilation_notice() -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+def _within(
+    name: str, value: Any, shape: tuple[int, ...], low: Any, high: Any, there: Any = True
+) -> np.ndarray:
+    """``value`` as an array of a shape, finite and within its limits where ``there``."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must be an array of numbers, got {value!r}")
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    allowed = (np.isfinite(array) & (array >= low) & (array <= high)) | ~np.asarray(there)
+    if not allowed.all():
+        index = tuple(int(i) for i in np.argwhere(~allowed)[0])
+        least, most = (np.broadcast_to(limit, shape)[index] for limit in (low, high))
+        raise ValueError(
+            f"{name} must be finite and from {least:g} to {most:g}, got {array[index]} at {index}"
+        )
+    return np.where(there, array, 0).astype(np.float64)
 
 
 class StepResult(NamedTuple):
@@ -315,6 +334,89 @@ class Swarms:
         self._rings[swarm, :count, :3] = plan.rings[:, :3]
         self._rings[swarm, :count, 3:] = RING_SPEED * plan.rings[:, 3:]
 
+    def place(
+        self,
+        position: Any = None,
+        velocity: Any = None,
+        attitude: Any = None,
+        body_rates: Any = None,
+        rotor_speeds: Any = None,
+        *,
+        arena: Any = None,
+    ) -> np.ndarray:
+        """Put the drones where you want them: right after a reset, or in the middle of an episode.
+
+        What is None stays as it is, and so do targets, clocks and metrics; only a task of holding
+        a place takes the new one for its target.  Nothing is paid or counted for the way there.
+        Drones that are gone stay gone, and what is given for them is not looked at.
+
+        Args:
+            position: (S, N, 3), inside the arena.  All in the units and frames of the attributes
+                of the same names.
+            velocity: (S, N, 3), up to 50 m/s along each axis.
+            attitude: (S, N, 4), unit quaternions.
+            body_rates: (S, N, 3), up to 50 rad/s about each axis.
+            rotor_speeds: (S, N, 4), from 0 to the top speed of each drone's rotors.
+            arena: (3,) half extents, m, that the arena is to have at least.  It grows and never
+                shrinks; like the constructor's arguments, it is no part of ``get_state``.
+
+        Returns:
+            The observations (S, N, D), the simulator's own buffer.
+
+        Raises:
+            TypeError, ValueError: something is no number, of another shape or not allowed; then
+                nothing has changed.
+            RuntimeError: ``reset`` has not been called.
+        """
+        if not self._table[:, kernel.STARTED].all():
+            raise RuntimeError("call reset() before place()")
+        extents = self.arena
+        if arena is not None:
+            extents = np.maximum(extents, _within("arena", arena, (3,), 0, np.inf))
+        walls = extents.astype(np.float32)  # as the compiled code sees them
+        top = 1.001 * self.airframes[..., [PARAMETERS.index("max_rotor_speed")]]
+        there = self.active[..., None]
+        state = {}
+        for name, row, value, size, limit in (
+            ("position", kernel.POSITION, position, 3, walls),
+            ("velocity", kernel.VELOCITY, velocity, 3, kernel.MAX_SPEED),
+            ("attitude", kernel.ATTITUDE, attitude, 4, 1.001),
+            ("body_rates", kernel.RATES, body_rates, 3, kernel.MAX_RATE),
+            ("rotor_speeds", kernel.ROTORS, rotor_speeds, 4, top),
+        ):
+            if value is not None:
+                shape = (self.num_swarms, self.num_drones, size)
+                low = 0 if name == "rotor_speeds" else -limit
+                state[row] = _within(name, value, shape, low, limit, there)
+        if attitude is not None:
+            norms = np.linalg.norm(state[kernel.ATTITUDE], axis=2, keepdims=True)
+            _within("attitude's norm", norms, norms.shape, 0.999, 1.001, there)
+
+        if arena is not None:
+            self.arena = extents
+            self._settings = self._make_settings()
+        if position is not None:
+            places = state[kernel.POSITION]
+            state[kernel.BEFORE] = places
+            holding = (self._table[:, kernel.HOLDS] > 0)[:, None, None]
+            state[kernel.CENTRE] = np.where(holding, places, self._read(kernel.CENTRE, 3))
+            state[kernel.COLLIDING] = state[kernel.COLLIDED] = np.zeros_like(places[..., :1])
+        for row, values in state.items():
+            self._write(row, np.where(there, values, self._read(row, values.shape[2])))
+        self._look_around()
+        return self.observations
+
+    def _look_around(self) -> None:
+        """Work out targets, distances, neighbours and observations of drones that were moved."""
+        table = self._table
+        table[:, kernel.VISITS] = 0  # drones are no longer sorted
+        unformed = table[:, kernel.LAST_UNFORMED].copy()
+        self._advance(self._no_actions, 0, 0, self.num_swarms, fresh=True)
+        # Right after a reset, that is the first entry; later, the metric goes on.
+        formed = np.where(table[:, kernel.LAST_UNFORMED] < 0, unformed, table[:, kernel.STEP])
+        late = table[:, kernel.STEP] > 0
+        table[late, kernel.LAST_UNFORMED] = formed[late]
+
     def step(self, actions: np.ndarray) -> StepResult:
         """Advance every swarm by one control step of 0.05 s.
 
@@ -332,6 +434,8 @@ class Swarms:
             raise TypeError(f"actions must be floats, got dtype {actions.dtype}")
         if actions.shape != expected:
             raise ValueError(f"actions must have shape {expected}, got {actions.shape}")
+        if actions.dtype.itemsize > 4:  # large ones would become infinite; a NaN stays one
+            actions = np.where(np.isfinite(actions), np.clip(actions, -1, 1), actions)
         actions = np.ascontiguousarray(actions, np.float32)
         if self.num_threads == 1:
             status = self._advance(actions, 0, 0, self.num_swarms)
@@ -381,6 +485,15 @@ class Swarms:
         rows = self._blocks.reshape(shape)[:, :, row : row + count]
         lanes = np.moveaxis(rows, 2, 3).reshape(self.num_swarms, -1, count)
         return lanes[:, : self.num_drones].copy()
+
+    def _write(self, row: int, values: np.ndarray) -> None:
+        """The opposite of ``_read``."""
+        count = values.shape[2]
+        shape = (self.num_swarms, self._blocks_per_swarm, kernel.ROWS, kernel.LANES)
+        rows = self._blocks.reshape(shape)[:, :, row : row + count]
+        lanes = np.moveaxis(rows, 2, 3).reshape(self.num_swarms, -1, count)
+        lanes[:, : self.num_drones] = values
+        rows[...] = np.moveaxis(lanes.reshape(self.num_swarms, -1, kernel.LANES, count), 3, 2)
 
     @property
     def position(self) -> np.ndarray:
@@ -470,6 +583,7 @@ class Swarms:
         - ``collisions``: encounters per drone-minute, each counted once, when it starts.
         - ``collision_rate``: share of drone-steps spent colliding.
         - ``crashes``: per drone-episode.
+        - ``faults``: those of them that were numerical blow-ups, contained.
         - ``min_separation``: least distance between two drones after the first 2 s, m.
         - ``rings_per_minute``: race rings passed per drone-minute.
         - ``episode_return``, ``length``: mean over drones of the summed reward; steps.
@@ -504,6 +618,7 @@ class Swarms:
             "collisions": mean(kernel.COLLISIONS) / minutes,
             "collision_rate": mean(kernel.COLLISION_STEPS) / elapsed,
             "crashes": mean(kernel.CRASHES),
+            "faults": mean(kernel.FAULTS),
             "min_separation": self._read(kernel.SEPARATION)[..., 0].min(axis=1).astype(float),
             "rings_per_minute": mean(kernel.RINGS) / minutes,
             "episode_return": mean(kernel.RETURN),
@@ -517,6 +632,22 @@ class Swarms:
         "_rewards", "_crashed", "_truncated", "colours",
     )  # fmt: skip
 
+    _ROW_NAMES: ClassVar[dict[int, str]] = {
+        row + i: name
+        for row, size, name in (
+            (kernel.POSITION, 3, "position"),
+            (kernel.VELOCITY, 3, "velocity"),
+            (kernel.ATTITUDE, 4, "attitude"),
+            (kernel.RATES, 3, "body_rates"),
+            (kernel.ROTORS, 4, "rotor_speeds"),
+            (kernel.ACTION, 4, "action"),
+            (kernel.TARGET, 3, "target_position"),
+            (kernel.TARGET_VELOCITY, 3, "target_velocity"),
+            *((kernel.AIRFRAME + k, 1, name) for k, name in enumerate(PARAMETERS)),
+        )
+        for i in range(size)
+    }
+
     def get_state(self) -> dict[str, Any]:
         """An exact snapshot, randomness included: plain arrays, numbers and names."""
         state: dict[str, Any] = {name: getattr(self, name).copy() for name in self._ARRAYS}
@@ -528,24 +659,55 @@ class Swarms:
         """Go back to a snapshot of a simulator built with the same arguments.
 
         Raises:
-            ValueError: the snapshot is of another shape of simulator.
+            TypeError: it is not a snapshot.
+            ValueError: it is of another shape of simulator, or not finite; then nothing has
+                changed.
         """
+        if not isinstance(state, dict):
+            raise TypeError(f"state must be a dict from get_state, got {type(state).__name__}")
         for name in self._ARRAYS:
-            array = getattr(self, name)
-            shape: tuple[int, ...] = np.shape(state[name]) if name in state else ()
+            array: np.ndarray = getattr(self, name)
+            value: Any = state.get(name)
+            shape: tuple[int, ...] = np.shape(value)
             expected: tuple[int, ...] = array.shape
             if name == "_rings":  # grows with the longest race so far
                 shape, expected = shape[::2], expected[::2]
-            if shape != expected:
+            if getattr(value, "dtype", None) != array.dtype or shape != expected:
                 raise ValueError(
-                    f"state does not fit this simulator: {name} has shape {shape}, not {expected}"
+                    f"state does not fit this simulator: {name} must be {array.dtype} of shape "
+                    f"{array.shape}, got {getattr(value, 'dtype', type(value).__name__)} of shape "
+                    f"{np.shape(value)}"
                 )
+        for name in ("tasks", "generators"):
+            if len(state.get(name, ())) != self.num_swarms:
+                raise ValueError(
+                    f"state does not fit this simulator: {name} must hold {self.num_swarms} entries"
+                )
+        self._check_finite(state)
         for name in self._ARRAYS:
             setattr(self, name, state[name].copy())
         self._table[:, kernel.VISITS] = 0  # the sort is not part of the state
         self.tasks = list(state["tasks"])
         for generator, saved in zip(self._generators, state["generators"], strict=True):
             generator.bit_generator.state = saved
+
+    def _check_finite(self, state: dict[str, Any]) -> None:
+        """Refuse a snapshot that holds a NaN or an infinity, and say where."""
+        for name in self._ARRAYS:
+            finite = np.isfinite(state[name])
+            if name == "_blocks":  # a separation is infinite until it has been measured
+                finite[:, kernel.SEPARATION] |= np.isposinf(state[name][:, kernel.SEPARATION])
+            if finite.all():
+                continue
+            index = tuple(int(i) for i in np.argwhere(~finite)[0])
+            value, place = state[name][index], f"at {index}"
+            if name == "_blocks":
+                block, row, lane = index
+                swarm, block = divmod(block, self._blocks_per_swarm)
+                name = self._ROW_NAMES.get(row, f"row {row}")
+                place = f"of drone {block * kernel.LANES + lane} in swarm {swarm}"
+                raise ValueError(f"state: {name} {place} must be finite, got {value}")
+            raise ValueError(f"state: {name} must be finite, got {value} {place}")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_pool": None}

@@ -50,9 +50,12 @@ def instance(name: str, value: Any, kind: type, default: Any) -> Any:
 def points(name: str, value: Any) -> np.ndarray:
     """A finite (N, 3) array of at least one point, as float64."""
     try:
-        array = np.asarray(value, np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be an array of numbers, got {value!r}") from error
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must be an array of numbers, got {value!r}")
+    array = array.astype(np.float64)
     if array.ndim != 2 or array.shape[1] != 3 or not len(array):
         raise ValueError(f"{name} must have shape (N, 3) with N of 1 or more, got {array.shape}")
     if not np.isfinite(array).all():

@@ -9,7 +9,7 @@ import pytest
 import drone_formation
 from drone_formation import Swarms
 
-from .helpers import NAMES, assert_same, flights
+from .helpers import NAMES, Driver, assert_same, flights, rows_env
 
 S, N = 3, 5
 OPTIONS = {"num_drones": N, "max_steps": 40}
@@ -18,10 +18,9 @@ STEPS = 130  # three whole episodes and a bit
 
 @pytest.mark.parametrize("task", NAMES)
 def test_views_agree(task: str) -> None:
-    rows_view = pytest.importorskip("drone_formation.envs.sb3")
     actions = flights(STEPS, S, N)
     bare = Swarms(task, S, seed=7, **OPTIONS)
-    rows = rows_view.DroneVecEnv(task, S, seed=7, **OPTIONS)
+    rows = rows_env(task, S, seed=7, **OPTIONS)
     vector = drone_formation.VectorEnv(task, S, autoreset_mode="SameStep", **OPTIONS)
     joints = [drone_formation.JointEnv(task, **OPTIONS) for _ in range(S)]
     parallels = [drone_formation.parallel_env(task, **OPTIONS) for _ in range(S)]
@@ -66,6 +65,7 @@ def test_views_agree(task: str) -> None:
         for k in np.flatnonzero(over):
             assert_same(infos["final_obs"][k], last[k])
 
+        steps: dict[int, tuple] = {}
         for k in range(S):
             seen, gained, terminated, truncated, info = joints[k].step(actions[t, k])
             assert_same(seen, last[k])
@@ -82,7 +82,7 @@ def test_views_agree(task: str) -> None:
                 joints[k].reset()
 
             env = parallels[k]
-            step = env.step(dict(zip(env.agents, actions[t, k], strict=True)))
+            steps[k] = step = env.step(dict(zip(env.agents, actions[t, k], strict=True)))
             assert_same(stack(step[0]), last[k])
             assert_same(np.array(list(step[1].values()), np.float32), rewards[k])
             assert not any(step[2].values())
@@ -103,10 +103,52 @@ def test_views_agree(task: str) -> None:
         for i, agent in enumerate(aec.possible_agents):
             assert_same(aec.observe(agent), last[0, i])
             assert_same(np.float32(aec.rewards[agent]), rewards[0, i])
+        for part, name in enumerate(("rewards", "terminations", "truncations", "infos"), 1):
+            assert_same(getattr(aec, name), steps[0][part])
         if over[0]:
             aec.reset()
     assert ends == 3 * S
     assert crashes > 0  # the actions are meant to make some
+
+
+@pytest.mark.parametrize("task", NAMES)
+def test_views_agree_when_drones_leave(task: str) -> None:
+    """With ``crash="terminate"``, to the last drone of the swarm and beyond."""
+    options = {**OPTIONS, "crash": "terminate", "max_steps": 70}
+    parallel, joint, aec = (Driver(view, task, **options) for view in ("parallel", "joint", "aec"))
+    agents = parallel.env.possible_agents
+    actions = flights(STEPS, 1, N)
+    actions[65:, :, 1:] = 1.0  # in the second episode, everybody leaves
+    first = parallel.reset(seed=7)
+    assert_same(joint.reset(seed=7)[0], stack(first[0]))
+    assert_same(aec.reset(seed=7)[0], first[0])
+    lengths, length, deaths = [], 0, 0
+    for action in actions:
+        flying = list(parallel.env.agents)
+        one, two, three = (driver.step(action) for driver in (parallel, joint, aec))
+        length += 1
+        assert_same(three[:5], one, f"step {length}")
+        seen, rewards, terminations, truncations, _ = one
+        assert list(seen) == flying
+        deaths += sum(terminations.values())
+        for i, agent in enumerate(agents):
+            if agent in flying and not terminations[agent]:
+                assert_same(two[0][i], seen[agent])
+            elif agent not in flying:
+                assert not two[0][i].any()
+                assert two[4]["rewards"][i] == 0
+            assert bool(two[4]["crashed"][i]) == terminations.get(agent, False)
+        assert_same(two[1], float(np.float64(sum(rewards.values())) / len(flying)))
+        assert two[2] == all(terminations.values())
+        assert two[3] == any(truncations.values())
+        if not parallel.env.agents:
+            lengths.append(length)
+            length = 0
+            again = parallel.reset()
+            assert_same(two[5][0], stack(again[0]))
+            assert_same(aec.reset()[0], again[0])
+    assert deaths > 0
+    assert len(lengths) >= 2
 
 
 def stack(observations: dict[str, np.ndarray]) -> np.ndarray:

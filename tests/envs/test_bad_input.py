@@ -10,12 +10,10 @@ import pytest
 import drone_formation
 from drone_formation import RewardWeights
 
+from .helpers import rows_env
+
 N = 4
 NAN, INF = float("nan"), float("inf")
-
-
-def rows_env(*args: Any, **keywords: Any) -> Any:
-    return pytest.importorskip("drone_formation.envs.sb3").DroneVecEnv(*args, **keywords)
 
 
 MAKERS = {

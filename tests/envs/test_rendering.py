@@ -14,7 +14,7 @@ pytest.importorskip("pygame")
 import drone_formation
 from drone_formation.envs._rendering import snapshot
 
-from .helpers import NAMES
+from .helpers import NAMES, rows_env
 
 N = 4
 
@@ -72,15 +72,14 @@ def test_pictures() -> None:
 
 
 def test_rows() -> None:
-    rows = pytest.importorskip("drone_formation.envs.sb3").DroneVecEnv
-    env = rows("flag", 2, num_drones=N, render_mode="rgb_array")
+    env = rows_env("flag", 2, num_drones=N, render_mode="rgb_array")
     env.reset()
     assert is_picture(env.render())
     assert is_picture(env.get_images()[0])
     with pytest.warns(UserWarning, match="nothing is drawn"):
         assert env.render("human") is None
     env.close()
-    quiet = rows("flag", 2, num_drones=N)
+    quiet = rows_env("flag", 2, num_drones=N)
     quiet.reset()
     with pytest.warns(UserWarning, match="nothing is drawn"):
         assert quiet.render() is None

@@ -4,45 +4,16 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 
 import drone_formation
 
-from .helpers import NAMES, assert_same, flights
+from .helpers import NAMES, VIEWS, Driver, arrays, assert_same, flights
 
 S, N = 2, 4
 OPTIONS = {"num_drones": N, "max_steps": 30}
-
-
-class Driver:
-    """One way to step each view: a row of ``flights(steps, S, N)`` in, all that comes out."""
-
-    def __init__(self, view: str, task: str, **options: Any) -> None:
-        self.view = view
-        options = {**OPTIONS, **options}
-        if view == "parallel":
-            self.env: Any = drone_formation.parallel_env(task, **options)
-        elif view == "joint":
-            self.env = drone_formation.JointEnv(task, **options)
-        else:
-            self.env = drone_formation.VectorEnv(task, S, **options)
-
-    def step(self, actions: np.ndarray) -> tuple:
-        if self.view == "vector":
-            return self.env.step(actions)
-        if self.view == "joint":
-            result = self.env.step(actions[0])
-            if result[2] or result[3]:
-                result = (*result, self.env.reset())
-            return result
-        if not self.env.agents:
-            return self.env.reset()
-        live = dict(zip(self.env.possible_agents, actions[0], strict=True))
-        return self.env.step({agent: live[agent] for agent in self.env.agents})
 
 
 views = pytest.mark.parametrize("view", ["parallel", "joint", "vector"])
@@ -52,7 +23,7 @@ views = pytest.mark.parametrize("view", ["parallel", "joint", "vector"])
 @pytest.mark.parametrize("task", NAMES)
 @pytest.mark.parametrize("crash", ["respawn", "terminate"])
 def test_set_state_resumes_to_the_bit(view: str, task: str, crash: str) -> None:
-    driver = Driver(view, task, crash=crash)
+    driver = Driver(view, task, crash=crash, **OPTIONS)
     driver.env.reset(seed=3)
     actions = flights(120, S, N)
     for t in range(25):
@@ -64,31 +35,33 @@ def test_set_state_resumes_to_the_bit(view: str, task: str, crash: str) -> None:
 
     driver.env.set_state(state)
     assert_same([driver.step(actions[t]) for t in range(25, 100)], expected)
-    other = Driver(view, task, crash=crash)  # never reset
+    other = Driver(view, task, crash=crash, **OPTIONS)  # never reset
     other.env.set_state(pickle.loads(pickle.dumps(state)))
     assert_same([other.step(actions[t]) for t in range(25, 100)], expected)
 
 
 @views
 def test_a_foreign_state_is_refused(view: str) -> None:
-    state = Driver(view, "flag", num_drones=N + 1).env.get_state()
+    state = Driver(view, "flag", **{**OPTIONS, "num_drones": N + 1}).env.get_state()
     with pytest.raises(ValueError, match="state does not fit"):
-        Driver(view, "flag").env.set_state(state)
+        Driver(view, "flag", **OPTIONS).env.set_state(state)
 
 
-@views
+@pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("how", ["deepcopy", "pickle"])
 def test_copies_in_mid_episode(view: str, how: str) -> None:
-    driver = Driver(view, "swarm")
-    driver.env.reset(seed=3)
+    driver = Driver(view, "swarm", **OPTIONS)
+    driver.reset(seed=3)
     actions = flights(80, S, N)
     for t in range(25):
         driver.step(actions[t])
     twin = copy.deepcopy(driver) if how == "deepcopy" else pickle.loads(pickle.dumps(driver))
-    if (view, how) == ("parallel", "pickle"):  # EzPickle: made anew from the arguments
-        assert twin.env.agents == []
-        assert not np.array_equal(twin.env.reset()[0]["drone_0"], driver.env.reset()[0]["drone_0"])
-        assert_same(twin.env.reset(seed=5), driver.env.reset(seed=5))
+    if view in ("parallel", "aec") and how == "pickle":  # EzPickle: made anew from the arguments
+        with pytest.raises(RuntimeError, match=r"call reset\(\)"):
+            twin.swarms.step(actions[0, :1])
+        first = [one.reset()[0]["drone_0"] for one in (twin, driver)]
+        assert not np.array_equal(*first)
+        assert_same(twin.reset(seed=5), driver.reset(seed=5))
     for t in range(25, 80):
         assert_same(twin.step(actions[t]), driver.step(actions[t]))
 
@@ -102,35 +75,18 @@ def test_pickled_parallel_envs_never_share_a_random_stream() -> None:
     assert twins[0].swarms.max_steps == 9
 
 
-def arrays(value: Any) -> list[np.ndarray]:
-    """All arrays in what a step returned."""
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        return [value]
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [array for item in value for array in arrays(item)]
-    return []
-
-
-@pytest.mark.parametrize("view", ["parallel", "joint", "vector", "SameStep", "rows"])
+@pytest.mark.parametrize("view", [*VIEWS, "SameStep"])
 def test_steps_share_no_memory(view: str) -> None:
-    step: Callable[[np.ndarray], Any]
-    if view == "rows":
-        env = pytest.importorskip("drone_formation.envs.sb3").DroneVecEnv("flag", S, **OPTIONS)
-        step = lambda actions: env.step(actions.reshape(-1, 4))  # noqa: E731
-    elif view == "SameStep":
-        driver = Driver("vector", "flag", autoreset_mode="SameStep")
-        env, step = driver.env, driver.step
+    if view == "SameStep":
+        driver = Driver("vector", "flag", autoreset_mode="SameStep", **OPTIONS)
     else:
-        driver = Driver(view, "flag")
-        env, step = driver.env, driver.step
-    own = [v for v in vars(env.swarms).values() if isinstance(v, np.ndarray)]
-    returned = [arrays(env.reset())]
+        driver = Driver(view, "flag", **OPTIONS)
+    own = [v for v in vars(driver.swarms).values() if isinstance(v, np.ndarray)]
+    returned = [arrays(driver.reset(seed=0))]
     before = [copy.deepcopy(returned[0])]
     for actions in flights(70, S, N):
-        result = step(actions)
-        found = arrays(result)
+        found = arrays(driver.step(actions))
+        assert found
         assert not any(np.shares_memory(a, b) for a in found for b in own)
         assert not any(np.shares_memory(a, b) for a in found for b in returned[-1])
         returned.append(found)
