@@ -45,7 +45,17 @@ def sphere(n: int) -> tuple[np.ndarray, np.ndarray]:
     return points, (share * (60, 120, 255) + (1 - share) * (255, 70, 60)).astype(np.uint8)
 
 
-def snapshots(n: int, count: int, moving: bool) -> list[Snapshot]:
+def course(n: int) -> np.ndarray:
+    """As many race rings (R, 7) as n drones get, around the sphere."""
+    count = min(max(n // 4, 8), 64)
+    angle = np.arange(count) / count * 2 * np.pi
+    radius = max(20.0, 8 * count / (2 * np.pi))
+    centre = np.stack([radius * np.cos(angle), radius * np.sin(angle), 3 * np.sin(5 * angle)], 1)
+    way = np.stack([-np.sin(angle), np.cos(angle), 0.3 * np.cos(5 * angle)], axis=1)
+    return np.column_stack([centre, way, np.full(count, 2.0)])
+
+
+def snapshots(n: int, count: int, moving: bool, race: bool) -> list[Snapshot]:
     """`count` instants of n drones: wandering and tilting, or hovering in their places."""
     random = np.random.default_rng(0)
     points, colours = sphere(n)
@@ -66,6 +76,7 @@ def snapshots(n: int, count: int, moving: bool) -> list[Snapshot]:
                 colliding=random.random(n) < (0.05 if moving else 0.0),
                 time=t,
                 task="sphere",
+                rings=course(n) if race else None,
             )
         )
     return frames
@@ -90,18 +101,19 @@ def main() -> None:
     load = f", load {os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else ""
     print(f"{machine()}{load}, {SIZE[0]}x{SIZE[1]}, one thread, frames/s")
     print(f"{'':34}{'64 drones':>12}{'1,024 drones':>14}")
-    rows = (
-        ("still, fixed camera", False, "front", 0, False),
-        ("moving, fixed camera", True, "front", 0, False),
-        ("moving, fixed camera, as array", True, "front", 0, True),
-        ("moving, cinematic camera", True, "cinematic", 0, False),
-        ("moving, cinematic, trails of 2 s", True, "cinematic", 2.0, False),
+    rows = (  # name, moving, race, camera, trails, as array
+        ("still, fixed camera", False, False, "front", 0, False),
+        ("moving, fixed camera", True, False, "front", 0, False),
+        ("moving, fixed camera, as array", True, False, "front", 0, True),
+        ("moving, cinematic camera", True, False, "cinematic", 0, False),
+        ("moving, cinematic, trails of 2 s", True, False, "cinematic", 2.0, False),
+        ("race, cinematic, trails of 2 s", True, True, "cinematic", 2.0, False),
     )
-    for name, moving, camera, trails, as_array in rows:
+    for name, moving, race, camera, trails, as_array in rows:
         rates = []
         for n in (64, 1024):
             renderer = Renderer(SIZE, camera, trails=trails)
-            rates.append(rate(renderer, snapshots(n, 200, moving), as_array))
+            rates.append(rate(renderer, snapshots(n, 200, moving, race), as_array))
         print(f"{name:34}{rates[0]:>12.0f}{rates[1]:>14.0f}", flush=True)
 
 

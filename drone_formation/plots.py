@@ -11,6 +11,7 @@ arrays while any pilot flies::
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -243,6 +244,32 @@ def learning_curve(
     for axes in panels:  # those left over
         axes.remove()
     return figure
+
+
+#: What a training run's curves show: column of the file -> label, and whether it is logarithmic.
+_TRAINING = {
+    "on_target": ("on target (0.10 m), share", False),
+    "formation_error": ("formation error, m", True),
+    "collisions": ("collisions per drone-minute", False),
+    "episode_return": ("return per episode", False),
+}
+
+
+def training_curve(path: str | os.PathLike[str], name: str) -> Figure | None:
+    """The learning curve in the ``learning_curve.csv`` of a run; None where it has no row yet.
+
+    ``name`` says what was trained.
+    """
+    with open(path, newline="") as file:
+        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    if not rows:
+        return None
+    return learning_curve(
+        np.array([row["steps"] for row in rows]),
+        {label: np.array([row[key] for row in rows]) for key, (label, _) in _TRAINING.items()},
+        f"{name}: {rows[-1]['seconds']:.0f} s of training",
+        log=[label for label, logarithmic in _TRAINING.values() if logarithmic],
+    )
 
 
 # ---- files -----------------------------------------------------------------------------------

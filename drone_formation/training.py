@@ -27,7 +27,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -863,32 +863,11 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _draw_curve(folder: Path, task: str) -> None:
-    """Draw the learning curve, where matplotlib is installed."""
-    path = folder / "learning_curve.csv"
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        return
-    if not path.exists():
-        return
-    with open(path, newline="") as file:
-        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-    millions = [row["steps"] / 1e6 for row in rows]
-    figure = Figure(figsize=(9, 6), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(f"{TASKS[task].id}: {rows[-1]['seconds']:.0f} s of training")
-    shown = (
-        ("on_target", "on target (0.10 m), share"),
-        ("formation_error", "formation error, m"),
-        ("collisions", "collisions per drone-minute"),
-        ("episode_return", "return per episode"),
-    )
-    for axes, (name, label) in zip(figure.subplots(2, 2).flat, shown, strict=True):
-        values = [row[name] for row in rows]
-        axes.plot(millions, values)
-        if name == "formation_error" and any(value > 0 for value in values):
-            axes.set_yscale("log")
-        axes.set(xlabel="million drone-steps", ylabel=label)
-        axes.grid(alpha=0.3)
-    figure.savefig(folder / "learning_curve.png", dpi=110)
+    """Draw the learning curve, where there is one and matplotlib is installed."""
+    from . import plots
+
+    table = folder / "learning_curve.csv"
+    with suppress(ImportError, FileNotFoundError):
+        figure = plots.training_curve(table, TASKS[task].id)
+        if figure is not None:
+            plots.save(figure, table.with_suffix(".png"), force=True)

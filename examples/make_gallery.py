@@ -12,11 +12,10 @@ import numpy as np
 
 from drone_formation import Swarms
 from drone_formation.airframe import CONTROL_STEP
-from drone_formation.envs._rendering import snapshot
 from drone_formation.pilots import Pilot
 from drone_formation.pilots.classical import ClassicalPilot
 from drone_formation.pilots.trained import load_pilot, shipped_policies
-from drone_formation.render import Camera, Renderer, Snapshot, Video
+from drone_formation.render import Camera, Renderer, Snapshot, Video, snapshot_of
 from drone_formation.render.video import save_picture
 
 #: From where each formation looks best: azimuth and elevation in degrees, how much of the picture
@@ -65,8 +64,8 @@ def photograph(task: str, pilot: Pilot, arguments: argparse.Namespace) -> np.nda
     for _ in range(arguments.steps):
         swarms.step(pilot.act(swarms))
         if renderer.trails and swarms.steps[0] > arguments.steps - 40:
-            renderer.draw(snapshot(swarms))  # trails remember what was drawn
-    return renderer.frame(snapshot(swarms))
+            renderer.draw(snapshot_of(swarms))  # trails remember what was drawn
+    return renderer.frame(snapshot_of(swarms))
 
 
 def film(task: str, pilot: Pilot, path: Path, arguments: argparse.Namespace) -> None:
@@ -77,7 +76,7 @@ def film(task: str, pilot: Pilot, path: Path, arguments: argparse.Namespace) -> 
     with Video(path, fps=1 / CONTROL_STEP, size=small, force=arguments.force) as video:
         for step in range(min(arguments.film_steps, arguments.steps)):
             if step % 2 == 0:
-                video.add(renderer.frame(snapshot(swarms)))
+                video.add(renderer.frame(snapshot_of(swarms)))
             swarms.step(pilot.act(swarms))
 
 

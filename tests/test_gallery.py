@@ -11,7 +11,7 @@ pytest.importorskip("pygame")
 Image = pytest.importorskip("PIL.Image")
 
 ROOT = Path(__file__).parents[1]
-SMALL = ["--pilot", "classical", "--drones", "9", "--steps", "8", "--size", "160", "90"]
+SMALL = ["--pilot", "classical", "--drones", "9", "--steps", "16", "--size", "160", "90"]
 
 
 def make(monkeypatch, *arguments: str) -> None:
@@ -26,7 +26,7 @@ def test_the_gallery_is_made(monkeypatch, tmp_path, capsys):
     assert names == ["conga.png", "cube.png", "flag.png", "flag.webp", "sphere.png"]
     assert capsys.readouterr().out.count("flown by classical") == 4
     with Image.open(tmp_path / "flag.webp") as film:
-        assert film.n_frames == 4
+        assert 6 <= film.n_frames <= 8  # the encoder merges frames that are equal
     with pytest.raises(FileExistsError):
         make(monkeypatch, *arguments)
     make(monkeypatch, *arguments, "--force")

@@ -1,5 +1,7 @@
 """Plots: what is drawn is what happened, and no file is lost."""
 
+import sys
+
 import matplotlib
 import numpy as np
 import pytest
@@ -116,8 +118,6 @@ def test_a_learning_curve():
 
 
 def test_pyplot_stays_out_of_it(log):
-    import sys
-
     plots.overview(log, "title")
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or not pyplot.get_fignums()
@@ -159,3 +159,41 @@ def test_other_endings_are_refused_before_anything_flies(tmp_path, capsys):
     assert captured.out == ""
     assert ".png" in captured.err
     assert not list(tmp_path.iterdir())
+
+
+COLUMNS = "steps,seconds,on_target,formation_error,collisions,episode_return"
+
+
+def test_the_curve_of_a_run(tmp_path):
+    table = tmp_path / "learning_curve.csv"
+    table.write_text(f"{COLUMNS}\n1e6,20,0.1,nan,3,-5\n2e6,41.4,0.9,0.02,1,50\n")
+    figure = plots.training_curve(table, "DroneFlag-v0")
+    assert figure.get_suptitle() == "DroneFlag-v0: 41 s of training"
+    drawn = {axes.get_ylabel(): axes for axes in figure.axes}
+    returns = drawn["return per episode"].get_lines()[0]
+    np.testing.assert_allclose(returns.get_xdata(), [1, 2])
+    np.testing.assert_allclose(returns.get_ydata(), [-5, 50])
+    scales = {label: axes.get_yscale() for label, axes in drawn.items()}
+    assert [label for label, scale in scales.items() if scale == "log"] == ["formation error, m"]
+    plots.save(figure, tmp_path / "curve.png")
+
+
+def test_a_run_without_a_row_has_no_curve(tmp_path):
+    table = tmp_path / "learning_curve.csv"
+    table.write_text(f"{COLUMNS}\n")
+    assert plots.training_curve(table, "DroneFlag-v0") is None
+
+
+def test_training_needs_no_matplotlib(tmp_path, monkeypatch):
+    training = pytest.importorskip("drone_formation.training")
+    table = tmp_path / "learning_curve.csv"
+    training._draw_curve(tmp_path, "flag")  # nothing to draw yet
+    table.write_text(f"{COLUMNS}\n1e6,20,0.1,0.3,3,-5\n")
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "matplotlib.figure", None)
+        patch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
+        training._draw_curve(tmp_path, "flag")
+    assert [path.name for path in tmp_path.iterdir()] == [table.name]
+    for _ in range(2):  # a run that goes on replaces its own picture
+        training._draw_curve(tmp_path, "flag")
+    assert (tmp_path / "learning_curve.png").read_bytes()[:4] == b"\x89PNG"

@@ -8,31 +8,15 @@ import gymnasium
 import numpy as np
 
 from .. import validation
-from ..airframe import CONTROL_STEP
 from ..swarms import Swarms
 from ._common import RENDER_MODES
 
 
 def snapshot(swarms: Swarms, swarm: int = 0) -> Any:
     """The present instant of one swarm, as a ``drone_formation.render.Snapshot``."""
-    from ..render import Snapshot
+    from ..render import snapshot_of  # not before something is drawn: it imports pygame
 
-    active = swarms.active[swarm]
-    # Drones that are gone stand at no sensible place: draw nothing, but keep the arrays finite.
-    positions = np.where(active[:, None], swarms.position[swarm], 0.0)
-    return Snapshot(
-        positions=positions,
-        attitudes=swarms.attitude[swarm],
-        colours=swarms.colours[swarm],
-        targets=swarms.target_position[swarm],
-        arena=swarms.arena,
-        collision_distance=swarms.collision_distance,
-        colliding=swarms.colliding[swarm] & active,
-        active=active,
-        time=float(swarms.steps[swarm] * CONTROL_STEP),
-        task=swarms.tasks[swarm],
-        rings=rings if len(rings := swarms.rings(swarm)) else None,
-    )
+    return snapshot_of(swarms, swarm)
 
 
 class Painter:

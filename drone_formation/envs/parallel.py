@@ -166,7 +166,7 @@ class ParallelEnv(pettingzoo.ParallelEnv, EzPickle):
         array = self._gather(actions)
         whole = len(live) == self.swarms.num_drones
         if not whole:
-            some, array = array, np.zeros((self.swarms.num_drones, 4), np.float32)
+            some, array = array, np.zeros((self.swarms.num_drones, 4), array.dtype)
             array[live] = some
         try:
             result = self.swarms.step(array[None])

@@ -150,9 +150,8 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         terminated: np.ndarray = np.zeros(self.num_envs, np.bool_)
         if flying is not None:
             terminated = np.logical_not(swarms.active.any(axis=1))
-        over = terminated | truncated
-        ends = np.count_nonzero(over) > 0  # several times faster than any()
-        if self._quiet and not ends:
+        # count_nonzero is several times faster than any()
+        if self._quiet and not np.count_nonzero(terminated) + np.count_nonzero(truncated):
             infos = {
                 "rewards": self._own(result.rewards),
                 "_rewards": self._everyone.copy(),
@@ -160,13 +159,11 @@ class VectorEnv(gymnasium.vector.VectorEnv):
                 "_crashed": self._everyone.copy(),
             }
         else:
-            before = self._over
+            over, before = terminated | truncated, self._over
             for values in (rewards, terminated, truncated, over):
                 values[before] = 0
             infos = self._turn_over(result.rewards, result.crashed, over, before)
-            ends = over.any()
-        self._over = over
-        self._quiet = not ends
+            self._over, self._quiet = over, not over.any()
         if self.render_mode == "human":
             self.render()
         return self._own(swarms.observations), rewards, terminated, truncated, infos
@@ -220,4 +217,5 @@ class VectorEnv(gymnasium.vector.VectorEnv):
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the window, if one is open."""
-        self._painter.close()
+        if hasattr(self, "_painter"):  # Gymnasium 1.1 closes what a refused argument left half made
+            self._painter.close()

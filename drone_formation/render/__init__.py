@@ -16,7 +16,7 @@ except ImportError as error:
 
 from .camera import PRESETS, Camera, View
 from .scene import Renderer
-from .snapshot import Snapshot, interpolate
+from .snapshot import Snapshot, interpolate, snapshot_of
 from .video import Video
 from .window import Controls, Window
 
@@ -30,4 +30,5 @@ __all__ = [
     "View",
     "Window",
     "interpolate",
+    "snapshot_of",
 ]

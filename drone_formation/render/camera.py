@@ -123,7 +123,9 @@ def _subject(snapshot: Snapshot) -> np.ndarray:
     # Never closer than a few drones: one drone alone should not fill the screen.
     pad = 0.6 * snapshot.collision_distance * max(1.0, 3.0 - len(points) / 4)
     low = points - pad
-    low[:, 2] -= 0.4 * np.maximum(points[:, 2] + snapshot.arena[2], 0.0)  # some ground, for depth
+    # Some ground, for depth; but of a single drone, no more than of the drone.
+    height = np.maximum(points[:, 2] + snapshot.arena[2], 0.0)
+    low[:, 2] -= np.minimum(0.4 * height, np.ptp(points[:, 2]) + pad)
     return np.concatenate([low, points + pad])
 
 
@@ -133,7 +135,9 @@ def auto(snapshot: Snapshot, size: Size) -> Camera:
     It starts wide and closes in as the drones gather. Both ends of the blend are fixed for a
     formation that stands still, so that the picture comes to rest with it.
     """
-    angles = Camera(azimuth=radians(24), elevation=radians(11))
+    # A wide and low arena is seen from higher up, so that what is behind is not hidden in front.
+    flat = 1 - min(3 * snapshot.arena[2] / snapshot.arena.max(), 1.0)
+    angles = Camera(azimuth=radians(24), elevation=radians(11 + 9 * flat))
     near = angles.framing(_subject(snapshot), size, fill=0.74)
     corners = snapshot.arena * np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, 8).T
     wide = angles.framing(0.8 * corners, size, fill=0.95)

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-
 import numpy as np
 import pygame
 
 from .backdrop import HORIZON, Backdrop
 from .camera import NEAR, Camera, Size, View, as_view
 from .overlay import Text, draw_hud
-from .snapshot import JUMP, Snapshot
-from .sprites import Sprite, Sprites, attitude_steps, pack, radius_of, step_of
+from .raster import canvas, draw_drones, floats, paint
+from .rings import RingPart, ring_parts
+from .snapshot import Snapshot
+from .sprites import Sprites, pack, step_of
+from .trails import Trails
 
 ADD = pygame.BLEND_RGB_ADD
 
 REACH = 0.45  # a drone's radius, rotors included, as a share of the collision distance
 COLLISION = np.array([255.0, 70.0, 30.0])
-ENTRY = np.array([60.0, 235.0, 170.0])  # the side of a race ring to fly into
-EXIT = np.array([235.0, 80.0, 120.0])
 LABEL = (200, 212, 235)
-
-_MAX_TRAIL_PIECES = 4000  # lines per frame; longer trails are drawn with fewer, longer pieces
+_CROWD = 24  # px; over about this distance crowded lights dim each other
 
 
 class Renderer:
@@ -47,7 +44,7 @@ class Renderer:
         """`trails`: how far back they reach, s (0: none). `hud`: write task, time and status."""
         self._sprites = Sprites()
         self.text = Text()
-        self._past: deque[tuple[float, np.ndarray]] = deque()
+        self._trail = Trails()
         self._backdrop = Backdrop()
         self._surface: pygame.Surface | None = None
         self._layer: pygame.Surface | None = None
@@ -101,7 +98,7 @@ class Renderer:
             raise TypeError(f"draw needs a Snapshot, not {type(snapshot).__name__}")
         camera = self._view(snapshot, self._size)
         surface = self._blank(camera, snapshot)
-        self._remember(snapshot)
+        self._trail.remember(snapshot, self._trails)
         _Frame(self, surface, snapshot, camera).draw()
         if self.hud:
             draw_hud(surface, self.text, snapshot)
@@ -117,7 +114,7 @@ class Renderer:
 
     def forget(self) -> None:
         """Drop the trails, as at the start of an episode."""
-        self._past.clear()
+        self._trail.clear()
 
     def close(self) -> None:
         """Free the memory held. Drawing again simply fills it again."""
@@ -128,25 +125,11 @@ class Renderer:
         self._backdrop = Backdrop()
 
     def _blank(self, camera: Camera, snapshot: Snapshot) -> pygame.Surface:
-        """The surface to draw on, with the backdrop on it; an unmoved camera reuses the last."""
+        """The surface to draw on, with the backdrop on it."""
         if self._surface is None:
-            self._surface = pygame.Surface(self._size, 0, 32)
-            self._layer = pygame.Surface(self._size, 0, 32)
-        self._surface.blit(self._backdrop.at(camera, self._size, snapshot.arena), (0, 0))
+            self._surface, self._layer = canvas(self._size), canvas(self._size)
+        self._backdrop.draw(self._surface, camera, snapshot.arena)
         return self._surface
-
-    def _remember(self, snapshot: Snapshot) -> None:
-        """Add the positions to the trails' memory, once per time; a step back in time clears it."""
-        past = self._past
-        if past and (snapshot.time < past[-1][0] or len(past[-1][1]) != len(snapshot)):
-            past.clear()
-        if self._trails == 0:
-            past.clear()
-        elif not past or snapshot.time > past[-1][0]:
-            gone = ~snapshot.active[:, None]
-            past.append((snapshot.time, np.where(gone, np.nan, snapshot.positions)))
-            while past[0][0] < snapshot.time - self._trails:
-                past.popleft()
 
 
 class _Frame:
@@ -200,14 +183,13 @@ class _Frame:
         inside = ((pixels > -margin) & (pixels < np.array(self.size) + margin)).all(axis=1)
         return np.flatnonzero(inside & (depth > NEAR))
 
-    def paste(
-        self, make: Callable[..., Sprite], pixels: np.ndarray, *keys: np.ndarray, flags: int = ADD
-    ) -> None:
-        """Blit ``make(*keys[i])`` with its middle at pixels[i], for every i, in order."""
+    def paste(self, kind: str, pixels: np.ndarray, *keys: np.ndarray, flags: int = ADD) -> None:
+        """Blit the sprites of a kind under keys[i] with their middles at pixels[i], in order."""
+        kept, make = self.sprites.kept[kind], getattr(self.sprites, kind)
         places = np.rint(pixels).astype(int).tolist()
         blits = []
-        for (x, y), *key in zip(places, *(k.tolist() for k in keys), strict=True):
-            sprite, dx, dy = make(*key)
+        for (x, y), key in zip(places, zip(*(k.tolist() for k in keys), strict=True), strict=True):
+            sprite, dx, dy = kept.get(key) or make(*key)
             blits.append((sprite, (x - dx, y - dy), None, flags))
         self.surface.blits(blits, False)
 
@@ -229,19 +211,20 @@ class _Frame:
         i = self.on_screen(pixels, depth, size)
         i = i[level[i] > 0]
         shapes = step_of(size[i]), step_of(size[i] * squash[i])
-        self.paste(self.sprites.shadow, pixels[i], *shapes, level[i], flags=0)
+        self.paste("shadow", pixels[i], *shapes, level[i], flags=0)
 
         mirrored = points.copy()
         mirrored[:, 2] = 2 * floor - points[:, 2]
         pixels, depth = self.camera.project(mirrored, self.size)
         size = np.minimum(self.focal * 1.8 * self.reach / np.maximum(depth, NEAR), 100)
         light = 0.34 * np.exp(-height / 10) * self.clear(depth)
+        light *= _exposure(pixels, 5 * light * size**2, self.size)
         packed = pack(snapshot.colours[snapshot.active] * light[:, None])
         i = self.on_screen(pixels, depth, 2 * size)
         i = i[packed[i] > 0]
         # A floor that is not quite smooth draws the lights out.
         wide, high = step_of(size[i]), step_of(1.6 * size[i])
-        self.paste(self.sprites.pool, pixels[i], wide, high, packed[i])
+        self.paste("pool", pixels[i], wide, high, packed[i])
 
     def targets(self) -> None:
         """A faint ring per target, half the collision distance in radius: rings never overlap.
@@ -259,110 +242,68 @@ class _Frame:
         i = self.on_screen(pixels, depth, radius)
         i = i[packed[i] > 0]
         steps = step_of(np.clip(radius[i], 2.0, 300.0))
-        self.paste(self.sprites.ring, pixels[i], steps, np.full(len(i), 5), packed[i])
+        self.paste("ring", pixels[i], steps, np.full(len(i), 5), packed[i])
 
     def trails(self) -> None:
         """Where the drones have been: lines that fade with age, added to what is behind."""
-        past = [positions[self.index] for _, positions in reversed(self.renderer._past)]
-        if len(past) < 2 or len(self.index) == 0:
-            return
-        stride = -(-len(past) * len(self.index) // _MAX_TRAIL_PIECES)
-        points = np.stack(past)  # (T, n, 3), newest first; NaN where a drone was gone
-        hops = np.linalg.norm(np.diff(points, axis=0, prepend=points[:1]), axis=2)
-        jumps = np.cumsum(~(hops < JUMP), axis=0)[::stride]
-        points = points[::stride]
-        pixels, depth = self.camera.project(points.reshape(-1, 3), self.size)
-        pixels = pixels.reshape(*points.shape[:2], 2)
-        depth = depth.reshape(points.shape[:2])
-        whole = (jumps[:-1] == jumps[1:]) & (depth[:-1] > NEAR) & (depth[1:] > NEAR)
-        age = np.linspace(0, 1, len(points))[:-1]
-        light = (0.55 * (1 - age) ** 1.5)[:, None] * self.clear(self.depth)
-        colours = self.snapshot.colours[self.index].astype(float)
+        colours = 0.75 * (0.8 * self.snapshot.colours[self.index] + 30)
+        colours = colours * self.clear(self.depth)[:, None]
         layer = self.renderer._layer
-        layer.fill(0)
-        shades = np.rint(light[..., None] * (0.8 * colours + 30)).astype(int).tolist()
-        dots = pixels.tolist()
-        for t in reversed(range(len(points) - 1)):  # oldest first, so that bright covers dim
-            here, there, shade = dots[t], dots[t + 1], shades[t]
-            for i in np.flatnonzero(whole[t]).tolist():
-                pygame.draw.aaline(layer, shade[i], there[i], here[i])
-        self.surface.blit(layer, (0, 0), special_flags=ADD)
+        part = self.renderer._trail.draw(layer, self.camera, self.index, colours)
+        self.surface.blit(layer, part, part, ADD)
+        layer.fill(0, part)
 
     def drones(self) -> None:
-        """Drones and race rings, farthest first."""
+        """Halos of light, and in them drones and race rings, farthest first."""
         snapshot = self.snapshot
         colours = snapshot.colours[self.index].astype(float)
         clear = self.clear(self.depth)[:, None]
         tints = colours * (0.35 + 0.5 * clear) + (1 - clear) * HORIZON * 0.4 + 24
-        tints = np.minimum(np.rint(tints), 255).astype(int).tolist()
-        steps = step_of(np.minimum(self.radius, 220.0))
-        rows = zip(
-            np.rint(self.pixels).astype(int).tolist(),
-            self.depth.tolist(),
-            steps.tolist(),
-            pack(colours * clear).tolist(),
-            tints,
-            *self.matrices(steps),
-            (self.radius > 1.5).tolist(),
-            snapshot.colliding[self.index].tolist(),
-            strict=True,
-        )
-        rings = _ring_pieces(self)
-        blits: list[tuple] = []
-        for (x, y), depth, step, packed, tint, matrix, nose, framed, hit in rows:
-            while rings and rings[-1][0] > depth:
-                self.surface.blits(blits, False)
-                blits = []
-                self.ring_piece(rings.pop())
-            if framed:
-                grey, dx, dy = self.sprites.drone(step, matrix, nose)
-                sprite = grey.copy()
-                sprite.fill(tint, None, pygame.BLEND_RGB_MULT)
-                blits.append((sprite, (x - dx, y - dy)))
-            sprite, dx, dy = self.sprites.glow(step, packed)
-            blits.append((sprite, (x - dx, y - dy), None, ADD))
-            if hit:
-                blits.extend(self.collision(x, y, step))
-        self.surface.blits(blits, False)
-        while rings:
-            self.ring_piece(rings.pop())
+        crowd = 2.5 * np.pi * (0.42 * self.radius + 1.2) ** 2
+        light = colours * clear * _exposure(self.pixels, crowd, self.size)[:, None]
+        self.paste("glow", self.pixels, step_of(np.minimum(self.radius, 220.0)), pack(light))
+        # The drone shines in its own light, white in the middle; but a pure red keeps its hue.
+        tints += 0.4 * light
+        light = light + 0.15 * light.min(axis=1, keepdims=True) + 60
+        arrays = floats(self.pixels, self.axes(), self.radius, np.minimum(tints, 255), light)
+        painted = 0
+        for part in [*reversed(self.rings()), None]:
+            behind = len(self.index)
+            if part is not None:
+                behind = int(np.searchsorted(-self.depth, -part.depth))
+            if behind > painted:
+                paint(draw_drones, self.surface, *(array[painted:behind] for array in arrays))
+                painted = behind
+            if part is not None:
+                part.paint(self.surface)
+        self.collisions()
 
-    def matrices(self, steps: np.ndarray) -> tuple[list[tuple[int, int, int, int]], list[bool]]:
-        """How each drone's plan is to be drawn, in whole steps: see `Sprites.drone`."""
+    def rings(self) -> list[RingPart]:
+        """The parts of the race rings, nearest first."""
+        rings = self.snapshot.rings
+        if rings is None:
+            return []
+        return ring_parts(
+            rings, self.snapshot.next_ring, self.camera, self.size, self.fog, self.sprites
+        )
+
+    def axes(self) -> np.ndarray:
+        """(n, 2, 2): the pictures (right, down) of each drone's x and y axes."""
         body = _rotations(self.snapshot.attitudes[self.index])[:, :, :2]  # (n, 3, 2) x and y axes
         local = self.camera.axes @ body  # in the axes of the picture
         # Perspective, to first order: what is nearer moves away from the middle of the picture.
-        centre = (self.pixels - np.array(self.size) / 2) / self.focal * (1, -1)
-        images = local[:, :2] - centre[:, :, None] * local[:, 2:]  # (n, 2 right/up, 2 x/y)
-        a, b = images[..., 0], images[..., 1]
-        # Small drones have no visible nose and look the same turned by 90 degrees: fewer sprites.
-        nose = self.radius > 14
-        turns = np.stack([a, b, -a, -b], axis=1)  # (n, 4, 2)
-        first = np.where(nose, 0, turns[:, :, 0].argmax(axis=1))
-        rows = np.arange(len(first))
-        pair = np.concatenate([turns[rows, first], turns[rows, (first + 1) % 4]], axis=1)
-        keys = np.rint(pair * attitude_steps(steps)[:, None]).astype(int)
-        return list(map(tuple, keys.tolist())), nose.tolist()
+        middle = (self.pixels - np.array(self.size) / 2) / self.focal * (1, -1)
+        images = local[:, :2] - middle[:, :, None] * local[:, 2:]  # (n, 2 right/up, 2 x/y)
+        return np.swapaxes(images * np.array([[1.0], [-1.0]]), 1, 2)
 
-    def collision(self, x: int, y: int, step: int) -> list[tuple]:
-        """A red ring and flash on a drone that is too near another."""
-        size = int(step_of(max(radius_of(step) / REACH * 0.62, 9.0)))
-        flash = self.sprites.pool(size, size, int(pack(0.45 * COLLISION)))
-        ring = self.sprites.ring(size, 10, int(pack(COLLISION)))
-        return [(sprite, (x - dx, y - dy), None, ADD) for sprite, dx, dy in (flash, ring)]
-
-    def ring_piece(self, piece: tuple) -> None:
-        """Paint one piece of a race ring: a glow, or a line or polygon in a colour."""
-        _, corners, paint = piece
-        if isinstance(paint, tuple):
-            sprite, dx, dy = paint
-            place = (round(corners[0]) - dx, round(corners[1]) - dy)
-            self.surface.blit(sprite, place, special_flags=ADD)
-        elif len(corners) == 2:
-            pygame.draw.aaline(self.surface, paint, *corners)
-        else:
-            pygame.draw.polygon(self.surface, paint, corners)
-            pygame.draw.aalines(self.surface, paint, True, corners)
+    def collisions(self) -> None:
+        """A red ring and flash on every drone that is too near another."""
+        hit = np.flatnonzero(self.snapshot.colliding[self.index])
+        radius = np.maximum(0.62 / REACH * self.radius[hit], 6.0)
+        size, thick = step_of(radius), np.minimum(radius, 10).astype(int)
+        flash, ring = (np.full(len(hit), pack(share * COLLISION)) for share in (0.45, 1.0))
+        self.paste("pool", self.pixels[hit], size, size, flash)
+        self.paste("ring", self.pixels[hit], size, thick, ring)
 
     def labels(self) -> None:
         """The number of each drone, beside it."""
@@ -372,52 +313,26 @@ class _Frame:
             self.surface.blit(image, (x, y - image.get_height()))
 
 
-def _ring_pieces(frame: _Frame) -> list[tuple]:
-    """The race rings, cut into pieces (depth, corners or middle, paint), nearest first.
+def _exposure(pixels: np.ndarray, lights: np.ndarray, size: Size) -> np.ndarray:
+    """(N,): by how much to dim lights that overlap, so that a crowd keeps its colours.
 
-    Seen from the side to fly into, a ring is green, from behind it is red; an arrow through its
-    middle shows the way from every side.
+    Added up, a thousand lights are white. `pixels` (N, 2): their middles; `lights` (N,): pixels
+    that each would light up fully. Each one is shared out to the four nearest knots of a grid.
     """
-    snapshot, camera = frame.snapshot, frame.camera
-    if snapshot.rings is None:
-        return []
-    pieces: list[tuple] = []
-    count = 48
-    angles = np.linspace(0, 2 * np.pi, count + 1)
-    for k, ring in enumerate(snapshot.rings):
-        centre, normal, radius = ring[:3], ring[3:6], ring[6]
-        across = np.cross(normal, (0.0, 0.0, 1.0) if abs(normal[2]) < 0.9 else (1.0, 0.0, 0.0))
-        across /= np.linalg.norm(across)
-        spokes = np.outer(np.cos(angles), across)
-        spokes += np.outer(np.sin(angles), np.cross(normal, across))
-        base = ENTRY if np.dot(camera.eye - centre, normal) < 0 else EXIT
-        thick = 0.07 * radius
-        if snapshot.next_ring is not None:
-            base = base * (1.0 if snapshot.next_ring == k else 0.6)
-        inner, near = camera.project(centre + radius * spokes, frame.size)
-        outer, far = camera.project(centre + (radius + thick) * spokes, frame.size)
-        depth = np.minimum(near, far)
-        light = frame.clear(np.maximum(depth, 0)) ** 0.5
-        for j in np.flatnonzero((depth[:-1] > NEAR) & (depth[1:] > NEAR)).tolist():
-            lit = base * light[j] * (0.9 + 0.1 * spokes[j, 2])
-            corners = [inner[j], inner[j + 1], outer[j + 1], outer[j]]
-            pieces.append((depth[j], [c.tolist() for c in corners], lit.astype(int).tolist()))
-            size = 5 * thick * frame.focal / depth[j]
-            if size < 160:
-                step = int(step_of(size))
-                glow = frame.sprites.pool(step, step, int(pack(0.17 * lit)))
-                # A little farther off, so that it lies behind its neighbours' bands.
-                pieces.append((depth[j] + radius, (inner[j] + outer[j]) / 2, glow))
-        side = np.cross(normal, camera.eye - centre)
-        side *= 0.16 * radius / max(np.linalg.norm(side), 1e-6)
-        tip = centre + 0.5 * radius * normal
-        barbs = [tip - 0.22 * radius * normal + sign * side for sign in (-1, 1)]
-        for start in (centre - 0.5 * radius * normal, *barbs):
-            ends, depth = camera.project(np.stack([start, tip]), frame.size)
-            if depth.min() > NEAR:
-                pieces.append((depth.mean(), ends.tolist(), (0.8 * base).astype(int).tolist()))
-    pieces.sort(key=lambda piece: piece[0])
-    return pieces
+    limit = np.array(size) // _CROWD + 2
+    at = np.clip(pixels / _CROWD + 1, 0, limit - 1e-3)
+    corner = at.astype(int)
+    part = at - corner
+    knots, shares = [], []
+    for x in (0, 1):
+        for y in (0, 1):
+            knots.append((corner[:, 0] + x) * (limit[1] + 2) + corner[:, 1] + y)
+            shares.append(np.abs(1 - x - part[:, 0]) * np.abs(1 - y - part[:, 1]))
+    knot, share = np.stack(knots), np.stack(shares)  # (4, N)
+    lights = np.minimum(lights / _CROWD**2, 4.0)
+    field = np.bincount(knot.ravel(), (share * lights).ravel())
+    others = (field[knot] * share).sum(axis=0) - lights * (share**2).sum(axis=0)
+    return 1 / (1 + np.maximum(others - 0.5, 0))
 
 
 def _rotations(quaternions: np.ndarray) -> np.ndarray:

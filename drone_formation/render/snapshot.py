@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from ..airframe import CONTROL_STEP
+
+if TYPE_CHECKING:
+    from ..swarms import Swarms
 
 # A drone cannot cross this distance (m) between two snapshots: a longer jump is a respawn, and is
 # neither joined by a trail nor smoothed by `interpolate`.
@@ -86,6 +92,47 @@ class Snapshot:
     def __len__(self) -> int:
         """The number of drones, N."""
         return len(self.positions)
+
+
+def snapshot_of(swarms: Swarms, swarm: int = 0, *, figures: bool = False) -> Snapshot:
+    """The present instant of one swarm of a simulator.
+
+    `figures` adds how well it flies, for the head-up display.
+    """
+    active = swarms.active[swarm]
+    # Drones that are gone stand at no sensible place: draw nothing, but keep the arrays finite.
+    positions = np.where(active[:, None], swarms.position[swarm], 0.0)
+    rings = swarms.rings(swarm)
+    return Snapshot(
+        positions=positions,
+        attitudes=swarms.attitude[swarm],
+        colours=swarms.colours[swarm],
+        targets=swarms.target_position[swarm],
+        arena=swarms.arena,
+        collision_distance=swarms.collision_distance,
+        colliding=swarms.colliding[swarm] & active,
+        active=active,
+        time=float(swarms.steps[swarm] * CONTROL_STEP),
+        task=swarms.tasks[swarm],
+        rings=rings if len(rings) else None,
+        hud=_figures(swarms, swarm) if figures else {},
+    )
+
+
+def _figures(swarms: Swarms, swarm: int) -> dict[str, str]:
+    metrics = {name: values[swarm] for name, values in swarms.metrics().items()}
+    collisions = {"collisions": f"{metrics['collisions']:.2f} per drone-minute"}
+    if len(swarms.rings(swarm)):  # racers stay on no target
+        return {"rings": f"{metrics['rings_per_minute']:.1f} per drone-minute", **collisions}
+    there = swarms.active[swarm]
+    distance = swarms.distance[swarm, there]
+    error = np.sqrt(np.mean(distance**2)) if len(distance) else np.nan
+    return {
+        "perf": f"{metrics['perf']:.3f}",
+        "formation error": f"{error:.2f} m",
+        "on target": f"{np.count_nonzero(distance < 0.1)} of {len(there)}",
+        **collisions,
+    }
 
 
 def interpolate(a: Snapshot, b: Snapshot, fraction: float) -> Snapshot:

@@ -1,30 +1,20 @@
-"""The small pictures a frame is put together from, drawn once and kept.
+"""The small soft lights and shadows of a frame, drawn once and kept.
 
-Drawing a soft glow or an anti-aliased drone costs a hundred times more than copying it, so every
-sprite is kept under a key of whole numbers: sizes in steps of a few per cent, colours in steps of
-8, attitudes in steps of about a pixel at the rotor tips. Lights are drawn in grey, once per size,
-and tinted for each colour, which is cheap.
+Drawing a soft glow costs a hundred times more than copying it, so every sprite is kept under a key
+of whole numbers: sizes in steps of a few per cent, colours in steps of 8. Lights are drawn in grey,
+once per size, and tinted for each colour, which is cheap.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable
-from math import cos, pi, sin
 
 import numpy as np
 import pygame
 
-# A drone, as shares of its reach (the distance from its centre to the rim of a rotor): at the
-# default collision distance of 1 m the reach is 0.45 m, an arm 0.30 m, a rotor 0.15 m.
-ARM = 2 / 3
-ROTOR = 1 / 3
-BODY = 0.31
-
 _LIMIT = 16_000_000  # pixels kept, 4 bytes each
 _RATIO = 1.08  # between neighbouring sizes
-_SMALLEST = 20  # steps below a radius of 1 pixel
-_ATTITUDE_STEPS = np.clip(0.45 * _RATIO ** np.arange(-_SMALLEST, 100.0), 3.0, 96.0)
-_CIRCLE = np.array([[cos(a), sin(a)] for a in np.linspace(0, 2 * pi, 24, endpoint=False)])
 
 
 def step_of(radius: np.ndarray) -> np.ndarray:
@@ -42,76 +32,61 @@ Sprite = tuple[pygame.Surface, int, int]
 
 
 class Sprites:
-    """A memory of sprites. Each renderer has its own; forgetting it all is always safe."""
+    """A memory of sprites. Each renderer has its own; forgetting it all is always safe.
+
+    Whoever needs many looks into ``kept[kind]`` first, under the arguments of the method of that
+    name: for a thousand drones, the calls would cost as much as the drawing.
+    """
 
     def __init__(self) -> None:
-        self._kept: dict[Hashable, Sprite] = {}
+        self.kept: defaultdict[str, dict[tuple, Sprite]] = defaultdict(dict)
         self._pixels = 0
 
-    def _keep(self, make: Callable[..., pygame.Surface], *key: Hashable) -> Sprite:
+    def _keep(self, kind: str, make: Callable[..., pygame.Surface], *key: Hashable) -> Sprite:
         """The kept result of ``make(*key)``."""
-        sprite = self._kept.get((make, key))
+        sprite = self.kept[kind].get(key)
         if sprite is None:
             surface = make(*key)
             width, height = surface.get_size()
             self._pixels += width * height
             if self._pixels > _LIMIT:
                 self.clear()
-            sprite = self._kept[make, key] = (surface, width // 2, height // 2)
+            sprite = self.kept[kind][key] = (surface, width // 2, height // 2)
         return sprite
 
     def glow(self, step: int, packed: int) -> Sprite:
-        """A light to be added: halo and hot core. `packed`: 5 bits each of red, green, blue."""
-        return self._keep(self._lit_glow, step, packed)
+        """The halo of a light, to be added. `packed`: 5 bits each of red, green, blue."""
+        return self._keep("glow", self._lit_glow, step, packed)
 
     def pool(self, rx: int, ry: int, packed: int) -> Sprite:
         """A soft ellipse to be added; the radii are steps."""
-        return self._keep(self._lit, _pool, rx, ry, packed)
+        return self._keep("pool", self._lit_pool, rx, ry, packed)
 
     def ring(self, step: int, thick: int, packed: int) -> Sprite:
         """A circle to be added, `thick` quarters of a pixel wide."""
-        return self._keep(self._lit, _ring, step, thick, packed)
+        return self._keep("ring", self._lit_ring, step, thick, packed)
 
     def shadow(self, rx: int, ry: int, level: int) -> Sprite:
         """A soft dark ellipse to be blended, `level` of 20 parts opaque; the radii are steps."""
-        return self._keep(_shadow, rx, ry, level)
-
-    def drone(self, step: int, matrix: tuple[int, int, int, int], nose: bool) -> Sprite:
-        """A grey drone to be tinted and blended.
-
-        `matrix`, divided by `attitude_steps(step)`, holds the images (right, up) of the body's x
-        and y axes: seen from a distance, a flat drone is an affine picture of its plan.
-        """
-        return self._keep(_drone, step, matrix, nose)
+        return self._keep("shadow", _shadow, rx, ry, level)
 
     def clear(self) -> None:
         """Forget every sprite."""
-        self._kept.clear()
+        for kept in self.kept.values():
+            kept.clear()
         self._pixels = 0
 
-    def _lit(
-        self, make: Callable[..., pygame.Surface], a: int, b: int, packed: int
-    ) -> pygame.Surface:
-        """The grey light ``make(a, b)`` in a colour."""
-        return _tinted(self._keep(make, a, b)[0], _unpack(packed))
+    def _lit_pool(self, rx: int, ry: int, packed: int) -> pygame.Surface:
+        return _tinted(self._keep("grey pool", _pool, rx, ry)[0], _unpack(packed))
+
+    def _lit_ring(self, step: int, thick: int, packed: int) -> pygame.Surface:
+        return _tinted(self._keep("grey ring", _ring, step, thick)[0], _unpack(packed))
 
     def _lit_glow(self, step: int, packed: int) -> pygame.Surface:
         colour = _unpack(packed)
         # White drones carry three times the light of blue ones: even the halos out.
-        sprite = _tinted(self._keep(_halo, step)[0], colour * (1 - 0.5 * colour.mean() / 255))
-        core, dx, dy = self._keep(_core, step)
-        hot = 60 + 0.15 * colour.min()  # white in the middle, but a pure red or blue keeps its hue
-        middle = sprite.get_width() // 2 - dx, sprite.get_height() // 2 - dy
-        sprite.blit(_tinted(core, 0.5 * colour + hot), middle, special_flags=pygame.BLEND_RGB_ADD)
-        return sprite
-
-
-def attitude_steps(step: int | np.ndarray) -> np.ndarray:
-    """Into how many steps a unit of a drone's matrix is divided, at a size.
-
-    The tips of the rotors are then drawn within about a pixel of where they belong.
-    """
-    return _ATTITUDE_STEPS[step + _SMALLEST]
+        grey = self._keep("grey glow", _glow, step)[0]
+        return _tinted(grey, colour * (1 - 0.5 * colour.mean() / 255))
 
 
 def pack(colours: np.ndarray) -> np.ndarray:
@@ -148,23 +123,13 @@ def _tinted(grey: pygame.Surface, colour: np.ndarray) -> pygame.Surface:
     return sprite
 
 
-def _halo(step: int) -> pygame.Surface:
+def _glow(step: int) -> pygame.Surface:
     reach = radius_of(step)
     halo = min(3.4 * reach, 170.0) + 2.0
     x, y = _grid(halo, halo)
     q = x * x + y * y
     fade = np.clip(1 - q / halo**2, 0, 1) ** 2
     return _grey(0.95 * fade / (1 + q / (0.42 * reach + 1.2) ** 2))
-
-
-def _core(step: int) -> pygame.Surface:
-    reach = radius_of(step)
-    body = max(BODY * reach, 0.9)
-    x, y = _grid(body + 1, body + 1)
-    r = np.sqrt(x * x + y * y)
-    light = np.clip(body + 0.5 - r, 0, 1) * (0.55 + 0.45 * np.exp(-((r / (0.6 * body)) ** 2)))
-    # Near by, the drone's own body is seen instead.
-    return _grey(light * (0.2 + 0.8 / (1 + (reach / 12) ** 2)))
 
 
 def _ellipse(rx: int, ry: int) -> np.ndarray:
@@ -190,46 +155,3 @@ def _ring(step: int, thick: int) -> pygame.Surface:
     x, y = _grid(radius + width, radius + width)
     gap = np.abs(np.sqrt(x * x + y * y) - radius)
     return _grey(np.clip(width / 2 + 0.5 - gap, 0, 1))
-
-
-def _drone(step: int, matrix: tuple[int, int, int, int], nose: bool) -> pygame.Surface:
-    reach = radius_of(step)
-    over = 3 if reach < 20 else 2  # supersampling
-    unit = reach * over
-    side = 2 * int(np.ceil(reach * 1.25)) + 3
-    canvas = pygame.Surface((side * over, side * over), pygame.SRCALPHA, 32)
-    canvas.fill((120, 128, 140, 0))  # what thin edges are mixed with when the canvas is shrunk
-    middle = side * over / 2
-    scale = unit / float(attitude_steps(step))
-    ax, ay, bx, by = (scale * m for m in matrix)
-    directions = ((ax, ay), (bx, by), (-ax, -ay), (-bx, -by))
-    tips = [(middle + ARM * x, middle - ARM * y) for x, y in directions]
-
-    arm = max(round(0.07 * unit), over // 2 + 1)
-    for k in (0, 1):
-        pygame.draw.line(canvas, (150, 156, 168, 255), tips[k], tips[k + 2], arm)
-    rim = max(0.055, 0.8 / reach)
-    circle = _CIRCLE if reach > 8 else _CIRCLE[::2]
-    disc = circle @ np.array([[ax, -ay], [bx, -by]])  # pixels, y down
-    sizes = np.array([ROTOR, max(ROTOR - rim, 0.05)])[:, None, None]
-    outlines = np.array(tips)[:, None, None] + disc * sizes  # (4 rotors, 2, points, 2)
-    for outer, inner in outlines.tolist():
-        pygame.draw.polygon(canvas, (235, 238, 245, 235 if reach > 6 else 170), outer)
-        if reach > 6:  # a rim is wide enough to be seen
-            pygame.draw.polygon(canvas, (170, 178, 195, 120), inner)
-    if abs(ax * by - ay * bx) < 0.3 * unit**2:  # seen nearly edge on, a rotor still has a height
-        far = int((disc**2).sum(axis=1).argmax())
-        dx, dy = disc[far] * ROTOR
-        for x, y in tips:
-            ends = (x - dx, y - dy), (x + dx, y + dy)
-            pygame.draw.line(canvas, (235, 238, 245, 255), *ends, max(round(0.05 * unit), over))
-    if reach > 6:
-        for tip in tips:
-            pygame.draw.circle(canvas, (190, 196, 208, 255), tip, max(0.06 * unit, 1))
-    if nose:
-        pygame.draw.circle(canvas, (255, 255, 255, 255), tips[0], max(0.1 * unit, 2))
-    ball = BODY * unit
-    for grey, shift, share in ((130, 0.0, 1.0), (205, 0.1, 0.85), (245, 0.3, 0.4)):
-        at = (middle - 0.7 * shift * ball, middle - shift * ball)
-        pygame.draw.circle(canvas, (grey, grey + 5, grey + 10, 255), at, share * ball)
-    return pygame.transform.smoothscale(canvas, (side, side))

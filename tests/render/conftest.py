@@ -1,6 +1,7 @@
 """Snapshots to draw, and the promise that drawing opens no display."""
 
 import os
+import re
 import subprocess
 
 import numpy as np
@@ -34,8 +35,10 @@ def flying(time: float, n: int = 12) -> Snapshot:
 
 def read_film(path, size: tuple[int, int]) -> np.ndarray:
     """(frames, height, width, 3): what a player would show."""
-    encoder = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
-    command = [encoder, "-v", "error", "-i", str(path), "-fps_mode", "passthrough"]
+    ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    version = int(re.search(r"\d+", ffmpeg.get_ffmpeg_version()).group())
+    keep = "-vsync" if version < 6 else "-fps_mode"  # renamed in 5.1, the old name gone since 9
+    command = [ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), keep, "passthrough"]
     command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     raw = subprocess.run(command, check=True, capture_output=True).stdout
     return np.frombuffer(raw, np.uint8).reshape(-1, size[1], size[0], 3)

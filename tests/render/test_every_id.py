@@ -8,7 +8,8 @@ import gymnasium
 import numpy as np
 import pytest
 
-import drone_formation  # noqa: F401  registers the ids
+from drone_formation import Swarms
+from drone_formation.render import PRESETS, Renderer, snapshot_of
 from drone_formation.tasks import TASKS
 
 from .conftest import read_film
@@ -89,13 +90,36 @@ assert not pygame.display.get_init()
 
 
 @pytest.mark.usefixtures("headless")
+@pytest.mark.parametrize("drones", [64, 256])
+def test_the_flag_in_the_air_reads_from_the_front(drones):
+    """The task's own flag, flown to its end: canton at the top left, first stripe red."""
+    swarms = Swarms("flag", 1, drones, seed=0)
+    swarms.reset()
+    swarms.place(swarms.target_position)
+    seen = snapshot_of(swarms)
+    frame = Renderer((1280, 720), "front", show_targets=False, hud=False).frame(seen)
+    pixels, _ = PRESETS["front"](seen, (1280, 720)).project(seen.positions, (1280, 720))
+    low, high = pixels.min(axis=0), pixels.max(axis=0)
+    share = (pixels - low) / (high - low)  # (0, 0): the top left corner of the flag
+    x, y = np.rint(pixels).astype(int).T
+    light = np.array(
+        [frame[v - 2 : v + 3, u - 2 : u + 3].mean(axis=(0, 1)) for u, v in zip(x, y, strict=True)]
+    )
+    red, _, blue = light.T
+    canton = (share < 0.45).all(axis=1)
+    assert (blue[canton] > 1.3 * red[canton]).all()
+    first = (share[:, 1] < 0.02) & (share[:, 0] > 0.55)
+    assert first.sum() >= 4
+    assert (red[first] > 1.3 * blue[first]).all()
+    assert light[~canton & (light.min(axis=1) > 150)].shape[0] > drones / 5  # white stripes
+
+
+@pytest.mark.usefixtures("headless")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:moviepy")
 @pytest.mark.parametrize("name", IDS)
 def test_record_video(name, tmp_path, monkeypatch):
     """Gymnasium's own wrapper films every id."""
     # Small pictures: the encoder's time is not what is tested.
-    from drone_formation.render import Renderer
-
     painter = "drone_formation.envs._rendering.Painter"
     monkeypatch.setattr(f"{painter}._open", lambda _: Renderer((96, 64)))
     env = gymnasium.wrappers.RecordVideo(

@@ -5,26 +5,35 @@ import pytest
 
 from drone_formation import Swarms, cli
 from drone_formation.pilots import RandomPilot
+from drone_formation.pilots.classical import ClassicalPilot
 from drone_formation.tasks import TASKS
 
 OPTIONS = {"num_drones": 20, "seed": 4, "neighbours": 2}
 
 
-@pytest.fixture
-def flying():
-    swarms = Swarms("flag", **OPTIONS)
+def flown(task: str, steps: int, **options) -> Swarms:
+    swarms = Swarms(task, **options)
     swarms.reset()
     pilot = RandomPilot(0)
-    for _ in range(12):
+    for _ in range(steps):
         swarms.step(pilot.act(swarms))
     return swarms
+
+
+@pytest.fixture
+def flying():
+    return flown("flag", 12, **OPTIONS)
+
+
+def assert_same_drones(other: Swarms, swarms: Swarms) -> None:
+    for name in ("position", "velocity", "attitude", "body_rates", "rotor_speeds"):
+        np.testing.assert_array_equal(getattr(other, name), getattr(swarms, name), name)
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_nothing_but_the_task_changes(flying, task):
     other = cli._redirected(flying, task, OPTIONS)
-    for name in ("position", "velocity", "attitude", "body_rates", "rotor_speeds"):
-        np.testing.assert_array_equal(getattr(other, name), getattr(flying, name), name)
+    assert_same_drones(other, flying)
     away = np.linalg.norm(other.target_position - other.position, axis=2)
     np.testing.assert_allclose(other.distance, away, atol=1e-5)
     if task == "hover":  # wherever they were
@@ -48,3 +57,34 @@ def test_the_flight_goes_on_from_there(flying):
     twin.step(actions)
     assert np.abs(other.position - before).max() < 1.0
     np.testing.assert_array_equal(other.observations, twin.observations)
+
+
+@pytest.mark.parametrize("num_drones", [1, 1024])
+def test_a_tour_of_all_tasks_at_any_size(num_drones):
+    """Arenas differ in size where swarms are large: nobody crashes for a task that was chosen."""
+    options = {"num_drones": num_drones, "seed": 4}
+    swarms = flown("race", 0, **options)  # not tumbling: whoever leaves the arena is pushed out
+    for task in (*TASKS, "flag"):
+        other = cli._redirected(swarms, task, options)
+        assert_same_drones(other, swarms)
+        assert (other.arena >= swarms.arena).all()
+        hover = np.zeros((1, num_drones, 4), np.float32)
+        for _ in range(3):
+            assert not other.step(hover).crashed.any(), task
+        swarms = other
+
+
+def test_from_a_wide_arena_into_a_formation():
+    """Out at the border of the race's arena, the flag lies in a much smaller one."""
+    options = {"num_drones": 1024, "seed": 4}
+    race, flag = flown("race", 0, **options), Swarms("flag", **options)
+    outside = (np.abs(race.position) > flag.arena).any(axis=2)
+    assert outside.mean() > 0.3
+    pilot = ClassicalPilot()
+    race.step(pilot.act(race))
+    swarms = cli._redirected(race, "flag", options)
+    np.testing.assert_array_equal(swarms.arena, np.maximum(race.arena, flag.arena))
+    far = swarms.distance
+    crashed = sum(swarms.step(pilot.act(swarms)).crashed.sum() for _ in range(100))
+    assert crashed < 5
+    assert np.median(swarms.distance) < 0.9 * np.median(far)

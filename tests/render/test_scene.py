@@ -184,6 +184,81 @@ def test_drones_are_as_large_as_collisions_are_judged():
         assert (reach[-1] - reach[0]) / 2 == pytest.approx(expected, rel=0.12, abs=1.5)
 
 
+def test_a_drone_glows_in_its_colour():
+    camera = Camera(distance=14)
+    renderer = Renderer(SIZE, camera, show_targets=False, hud=False)
+    bare = renderer.frame(flag(active=np.zeros(64, bool))).astype(int)
+    red = Snapshot([[0, 0, 0]], colours=[[255, 40, 40]])
+    halo = renderer.frame(red).astype(int) - bare
+    reach = 0.45 * camera.focal(SIZE) / 14
+    above = [halo[round(180 - k * reach), 320] for k in (1.2, 1.8, 2.6)]  # no rotor there
+    lights = [light[0] for light in above]
+    assert lights == sorted(lights, reverse=True)
+    assert lights[0] > 15
+    assert lights[-1] > 0
+    assert above[0][0] > 2 * above[0][2]
+    assert halo[round(180 - 4 * reach), 320].max() == 0
+
+
+def test_the_farther_the_dimmer_and_smaller():
+    camera = Camera(distance=20, elevation=0.1)
+    sizes, lights = [], []
+    for away in (0, 40, 90):
+        points = camera.axes[2:] * away
+        renderer = Renderer(SIZE, camera, show_targets=False, hud=False)
+        bare, frame = (
+            renderer.frame(
+                Snapshot(points, active=[there], arena=(30, 30, 60), colours=[[90, 40, 30]])
+            ).astype(int)
+            for there in (False, True)
+        )
+        sizes.append(((frame - bare).max(axis=2) > 40).sum())
+        lights.append(light(frame, [320, 180], half=0).sum())
+    assert sizes[0] > 5 * sizes[1] > 5 * sizes[2] > 0
+    assert lights[0] > lights[1] + 15 > lights[2] + 30
+
+
+def test_targets_are_faint_rings_that_hide_nothing():
+    camera = Camera(distance=14, elevation=0.3)
+    renderer = Renderer(SIZE, camera, hud=False)
+    here, there = [[0.0, -2, 0]], [[0.0, 2, 0]]
+    radius = 0.5 * camera.focal(SIZE) / 14
+
+    def ring(drone, target):
+        """What the ring adds to the picture: how bright it is, and where."""
+        renderer.show_targets = False
+        plain = renderer.frame(Snapshot(drone, targets=target)).astype(int)
+        renderer.show_targets = True
+        added = renderer.frame(Snapshot(drone, targets=target)).astype(int) - plain
+        assert added.min() >= 0
+        middle = camera.project(np.array(target), SIZE)[0][0]
+        lit = np.argwhere(added.max(axis=2) > 2)[:, ::-1] + 0.5
+        return added.max(), np.linalg.norm(lit - middle, axis=1)
+
+    missing, gaps = ring(here, there)
+    np.testing.assert_allclose(gaps, radius, rtol=0.12)
+    assert 40 < missing < 120
+    reached, gaps = ring(there, there)
+    np.testing.assert_allclose(gaps, radius, rtol=0.12)
+    assert 0 < reached < 0.5 * missing
+
+
+def test_trails_fade_with_age():
+    camera = Camera(distance=30, elevation=0)
+    pictures = []
+    for trails in (0.0, 2.0):
+        renderer = Renderer(SIZE, camera, trails=trails, show_targets=False, hud=False)
+        for k in range(41):
+            frame = renderer.frame(Snapshot([[0, -8 + 0.4 * k, 0.0]], time=0.05 * k))
+        pictures.append(frame.astype(int))
+    line = (pictures[1] - pictures[0])[176:184].sum(axis=(0, 2))
+    places = camera.project(np.array([[0, y, 0] for y in (-7.5, -4, 0, 4)]), SIZE)[0][:, 0]
+    lights = [line[int(x) - 4 : int(x) + 5].mean() for x in places]
+    assert lights == sorted(lights)
+    assert lights[0] < 0.1 * lights[-1]
+    assert lights[1] > 0
+
+
 def test_trails_follow_time_and_break_at_jumps():
     def drawn(trails, steps):
         renderer = Renderer(SIZE, Camera(distance=30), trails=trails, show_targets=False)
@@ -202,10 +277,10 @@ def test_trails_follow_time_and_break_at_jumps():
 
 def test_long_trails_are_thinned_but_still_break_at_jumps(monkeypatch):
     """The same path in steps too short to be seen gives nearly the same picture."""
-    from drone_formation.render import scene
+    from drone_formation.render import trails
 
     def drawn(limit):
-        monkeypatch.setattr(scene, "_MAX_TRAIL_PIECES", limit)
+        monkeypatch.setattr(trails, "MAX_PIECES", limit)
         renderer = Renderer(SIZE, Camera(distance=30), trails=9.0, show_targets=False)
         for k in range(40):
             away = 5.0 if k > 20 else 0.0  # all jump 5 m up on the way
@@ -252,6 +327,24 @@ def test_a_race_shows_its_rings_as_the_only_targets():
     camera = Camera(distance=30)
     frames = [Renderer(SIZE, camera).frame(seen) for seen in (with_targets, without)]
     np.testing.assert_array_equal(*frames)
+
+
+def test_a_crowd_keeps_its_colours():
+    """Hundreds of lights behind each other add up, but not to white."""
+    side = np.linspace(-5, 5, 10)
+    cube = np.stack(np.meshgrid(side, side, side), axis=-1).reshape(-1, 3)
+    renderer = Renderer(SIZE, Camera(distance=50, azimuth=0.3), show_targets=False, hud=False)
+    for colour in ((30, 90, 255), (255, 120, 60), (60, 200, 90)):
+        snapshot = Snapshot(cube, colours=np.tile(colour, (1000, 1)))
+        frame = renderer.frame(snapshot)[130:230, 270:370].astype(float)
+        low, _, high = np.sort(frame.mean(axis=(0, 1)))
+        assert high > 120
+        assert low < 0.6 * high
+        assert (frame.max(axis=2) == 255).mean() < 0.15
+        assert frame.max(axis=2).std() > 18  # drones stand out from the glow between them
+    # One alone shines as before: it has no crowd to share its light with.
+    one = Renderer(SIZE, Camera(distance=12), show_targets=False).frame(Snapshot([[0, 0, 0]]))
+    assert one[180, 320].min() > 150
 
 
 def test_shadows_fall_on_the_ground():

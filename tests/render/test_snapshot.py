@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from drone_formation.render import Snapshot, interpolate
+from drone_formation import Swarms
+from drone_formation.render import Snapshot, interpolate, snapshot_of
 
 POINTS = np.zeros((3, 3))
 
@@ -80,3 +81,59 @@ def test_interpolation_takes_the_shorter_way_round():
     a = Snapshot([[0, 0, 0]], attitudes=[[half, 0, 0, half]])
     b = Snapshot([[0, 0, 0]], attitudes=[[-half, 0, 0, -half]])  # the same attitude
     np.testing.assert_allclose(interpolate(a, b, 0.5).attitudes, a.attitudes)
+
+
+@pytest.mark.parametrize("task", ["flag", "race"])
+def test_a_simulator_in_one_instant(task):
+    swarms = Swarms(task, 2, 5, seed=1, collision_distance=0.7)
+    swarms.reset()
+    for _ in range(20):
+        swarms.step(np.zeros((2, 5, 4), np.float32))
+    seen = snapshot_of(swarms, 1)
+    np.testing.assert_array_equal(seen.positions, swarms.position[1])
+    np.testing.assert_allclose(seen.attitudes, swarms.attitude[1], atol=1e-6)
+    np.testing.assert_array_equal(seen.targets, swarms.target_position[1])
+    np.testing.assert_array_equal(seen.colours, swarms.colours[1])
+    np.testing.assert_array_equal(seen.arena, swarms.arena)
+    assert seen.time == pytest.approx(1.0)
+    assert seen.collision_distance == 0.7
+    assert (seen.task, len(seen.hud)) == (task, 0)
+    assert (seen.rings is None) == (task == "flag")
+
+
+def test_the_figures_of_a_formation():
+    swarms = Swarms("flag", 1, 8, seed=1)
+    swarms.reset()
+    away = np.zeros((1, 8, 3))
+    away[0, :2] = [0, 0, 3.0]
+    swarms.place(swarms.target_position + away)
+    hud = snapshot_of(swarms, figures=True).hud
+    assert hud["on target"] == "6 of 8"
+    assert hud["formation error"] == "1.50 m"  # root of 2 / 8 of 9
+    assert set(hud) == {"perf", "formation error", "on target", "collisions"}
+    assert set(snapshot_of(swarms, figures=False).hud) == set()
+
+
+def test_the_figures_of_a_race_are_its_rings():
+    swarms = Swarms("race", 1, 2, seed=1)
+    swarms.reset()
+    ring = swarms.rings()[swarms.ring_index[0, 0]]
+    before = np.stack([ring[:3] - 0.1 * ring[3:6], np.zeros(3)])[None]
+    swarms.place(before, np.stack([5 * ring[3:6], np.zeros(3)])[None])
+    swarms.step(np.zeros((1, 2, 4), np.float32))
+    hud = snapshot_of(swarms, figures=True).hud
+    assert hud["rings"] == "600.0 per drone-minute"  # one by two drones in 0.05 s
+    assert set(hud) == {"rings", "collisions"}
+
+
+def test_figures_when_everybody_is_gone():
+    swarms = Swarms("flag", 1, 2, seed=1, crash="terminate")
+    swarms.reset()
+    swarms.place(velocity=np.full((1, 2, 3), -50.0))
+    for _ in range(100):
+        swarms.step(np.zeros((1, 2, 4), np.float32))
+    assert not swarms.active.any()
+    seen = snapshot_of(swarms, figures=True)
+    assert seen.hud["on target"] == "0 of 2"
+    assert seen.hud["formation error"] == "nan m"
+    assert np.isfinite(seen.positions).all()

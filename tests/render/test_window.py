@@ -179,11 +179,25 @@ def test_switches(window):
         press(key)
         window.show(flag())
         assert bool(getattr(renderer, name)) is not bool(before)
-        if name != "trails":
-            assert (screen() != picture).any(), name
+        if name == "trails":  # they need a flight
+            picture = screen()
+            window.show(flag(time=1.1, positions=flag().positions + np.array([0, 1.0, 0])))
+        assert (screen() != picture).any(), name
         press(key)
         window.show(flag())
         assert getattr(renderer, name) == before
+
+
+def test_the_status_line(window):
+    for k in range(3):
+        window.show(flying(0.1 * k))
+    assert [line.split()[1] for line in window._status()] == ["frames/s"]
+    assert float(window._status()[0].split()[0]) > 0
+    bottom = screen()[:, -40:]
+    press(pygame.K_SPACE, pygame.K_PLUS, pygame.K_TAB)
+    window.show(flying(0.3))
+    assert window._status()[1:] == ["speed x 2", "following drone 0", "paused"]
+    assert (screen()[:, -40:] != bottom).any()
 
 
 def test_help_covers_the_middle(window):
@@ -288,7 +302,7 @@ def test_trails_are_not_broken_by_smooth_motion(dummy_display):
     with Window((160, 90), trails=1.0) as window:
         for k in range(5):
             window.show(flying(0.05 * k))
-        times = [time for time, _ in window.renderer._past]
+        times = [instant.time for instant in window.renderer._trail.past]
     assert len(times) > 5
     assert times == sorted(times)
 
