@@ -8,16 +8,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import statistics
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NoReturn
-
-import numpy as np
 
 from . import __version__
 from .registration import task_name
@@ -151,12 +145,17 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--steps", type=int, default=400, help="control steps of 0.05 s")
     sub.add_argument("--force", action="store_true", help="replace an existing file")
 
-    sub = command("bench", _bench, "measure the speed of the simulator, on one thread")
+    sub = command("bench", _bench, "measure the speed of the simulator")
     sub.add_argument("tasks", nargs="*", metavar="task", help="(default: flag, follow and race)")
-    sub.add_argument("--num-drones", type=int, nargs="+", default=[64, 256, 1024])
-    sub.add_argument("--neighbours", type=int, default=2)
-    sub.add_argument("--repeats", type=int, default=7, help="the median of these is reported")
-    sub.add_argument("--steps", type=int, default=500, help="control steps per repeat")
+    sub.add_argument("--rates", action="store_true", help="drone-steps per second; the default")
+    sub.add_argument("--growth", action="store_true", help="what larger swarms cost")
+    sub.add_argument("--threads", action="store_true", help="two threads against one")
+    sub.add_argument("--roofline", action="store_true", help="how far from merely moving the bytes")
+    sub.add_argument("--all", action="store_true", help="all four")
+    sub.add_argument("--num-drones", type=int, nargs="+", default=[64, 256, 1024, 4096])
+    sub.add_argument("--neighbours", type=int, nargs="+", default=[1, 2], help="observed")
+    sub.add_argument("--repeats", type=int, default=5, help="the median of these is reported")
+    sub.add_argument("--steps", type=int, default=200, help="control steps per repeat")
     sub.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
@@ -277,7 +276,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 def _fly(arguments: argparse.Namespace) -> None:
     task = task_name(arguments.task)
     pilot, options = _pilot(arguments, task)
-    from .render import Window
+    from .render import Window, snapshot_of
     from .swarms import Swarms
 
     options["seed"] = arguments.seed
@@ -286,7 +285,7 @@ def _fly(arguments: argparse.Namespace) -> None:
     tasks = ("flag", "sphere", "cube", "conga", "follow", "orbit", "hover", "idle", "race")
     with Window(arguments.size, arguments.camera, tasks=tasks, trails=arguments.trails) as window:
         try:
-            controls = window.show(_snapshot(swarms))
+            controls = window.show(snapshot_of(swarms, figures=True))
         except RuntimeError as error:  # no display
             raise OSError(f"{error} ('{PROGRAM} record' needs none)") from error
         while not controls.closed:
@@ -294,7 +293,7 @@ def _fly(arguments: argparse.Namespace) -> None:
                 swarms = _redirected(swarms, controls.task_request, options)
             if controls.advance:
                 swarms.step(pilot.act(swarms))
-            controls = window.show(_snapshot(swarms))
+            controls = window.show(snapshot_of(swarms, figures=True))
 
 
 def _record(arguments: argparse.Namespace) -> None:
@@ -305,7 +304,7 @@ def _record(arguments: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from .airframe import CONTROL_STEP
-    from .render import Renderer, Video, interpolate
+    from .render import Renderer, Video, interpolate, snapshot_of
     from .swarms import Swarms
 
     video = Video(arguments.out, arguments.fps, force=arguments.force)
@@ -314,48 +313,31 @@ def _record(arguments: argparse.Namespace) -> None:
     swarms.reset()
     frames = int(arguments.steps * CONTROL_STEP * arguments.fps) + 1
     with video:
-        before = after = _snapshot(swarms)
+        before = after = snapshot_of(swarms, figures=True)
         for frame in tqdm(range(frames), unit="frame", disable=None):
             at = frame / arguments.fps / CONTROL_STEP  # in control steps
             while swarms.steps[0] < at:
                 swarms.step(pilot.act(swarms))
-                before, after = after, _snapshot(swarms)
+                before, after = after, snapshot_of(swarms, figures=True)
             now = interpolate(before, after, at - (swarms.steps[0] - 1) if frame else 1.0)
             video.add(renderer.frame(now))
     print(f"saved {arguments.out}: {frames} frames, {frames / arguments.fps:.1f} s")
 
 
 def _bench(arguments: argparse.Namespace) -> None:
-    from .swarms import Swarms
+    names = [task_name(task) for task in arguments.tasks]
+    from . import bench
 
-    names = [task_name(task) for task in arguments.tasks or ("flag", "follow", "race")]
-    if min(arguments.repeats, arguments.steps) < 1:
-        raise ValueError("repeats and steps must be 1 or more")
-    rows = []
-    for task in names:
-        for num_drones in arguments.num_drones:
-            swarms = Swarms(
-                task, max(1024 // max(num_drones, 1), 1), num_drones,
-                seed=0, neighbours=arguments.neighbours,
-            )  # fmt: skip
-            row = {"task": task, "num_drones": num_drones, "num_swarms": swarms.num_swarms}
-            for kind in ("random", "hover"):
-                rate = _speed(swarms, kind, arguments.steps, arguments.repeats)
-                row[f"{kind}_steps_per_second"] = round(rate)
-            rows.append(row)
-    about = {"processor": _processor(), "threads": 1, "neighbours": arguments.neighbours}
-    if arguments.json:
-        print(json.dumps({**about, "results": rows}, indent=2))
-        return
-    print(f"{about['processor']}, one thread, {arguments.neighbours} neighbours observed")
-    print("million drone-steps per second, median of", arguments.repeats)
-    print(f"{'task':<10}{'drones':>8}{'swarms':>8}{'random':>9}{'hover':>9}")
-    for row in rows:
-        print(
-            f"{row['task']:<10}{row['num_drones']:>8}{row['num_swarms']:>8}"
-            f"{row['random_steps_per_second'] / 1e6:>9.2f}"
-            f"{row['hover_steps_per_second'] / 1e6:>9.2f}"
-        )
+    chosen = [part for part in bench.PARTS if arguments.all or getattr(arguments, part)]
+    found = bench.measure(
+        chosen or bench.PARTS[:1],
+        names or bench.TASKS,
+        arguments.num_drones,
+        arguments.neighbours,
+        arguments.steps,
+        arguments.repeats,
+    )
+    print(json.dumps(found, indent=2) if arguments.json else bench.as_text(found))
 
 
 # ---- parts of commands -----------------------------------------------------------------------
@@ -384,61 +366,22 @@ def _pilot(arguments: argparse.Namespace, task: str) -> tuple[Any, dict[str, Any
     return pilot, {**options, "neighbours": pilot.neighbours}
 
 
-def _snapshot(swarms: Any) -> Any:
-    """The present instant of the first swarm, with its figures."""
-    from .envs._rendering import snapshot
-
-    distance = swarms.distance[0]
-    metrics = swarms.metrics()
-    hud = {
-        "perf": f"{metrics['perf'][0]:.3f}",
-        "formation error": f"{np.sqrt(np.mean(distance**2)):.2f} m",
-        "on target": f"{np.count_nonzero(distance < 0.1)} of {swarms.num_drones}",
-        "collisions": f"{metrics['collisions'][0]:.2f} per drone-minute",
-    }
-    return replace(snapshot(swarms), hud=hud)
-
-
 def _redirected(swarms: Any, task: str, options: dict[str, Any]) -> Any:
-    """Swarms in another task whose drones are where they were, and as they were."""
-    from . import kernel
+    """Swarms in another task whose drones are where they were, and as they were.
+
+    Where the other task's arena is smaller, it grows to that of the present one: nobody is left
+    outside of it.
+    """
     from .swarms import Swarms
 
     other = Swarms(task, **options)
     other.reset()
-    motion = slice(kernel.POSITION, kernel.ROTORS + 4)
-    other._blocks[:, motion] = swarms._blocks[:, motion]
-    places = other._blocks[:, kernel.POSITION : kernel.POSITION + 3]
-    other._blocks[:, kernel.BEFORE : kernel.BEFORE + 3] = places
-    if other._table[0, kernel.HOLDS]:  # hover where you are
-        other._blocks[:, kernel.CENTRE : kernel.CENTRE + 3] = places
-    # Distances, neighbours and observations from there.
-    other._advance(other._no_actions, 0, 0, 1, fresh=True)
+    other.place(
+        position=swarms.position,
+        velocity=swarms.velocity,
+        attitude=swarms.attitude,
+        body_rates=swarms.body_rates,
+        rotor_speeds=swarms.rotor_speeds,
+        arena=swarms.arena,
+    )
     return other
-
-
-def _speed(swarms: Any, kind: str, steps: int, repeats: int) -> float:
-    """Median drone-steps per second."""
-    shape = (swarms.num_swarms, swarms.num_drones, 4)
-    rng = np.random.default_rng(0)
-    if kind == "random":
-        actions = rng.uniform(-1, 1, (16, *shape)).astype(np.float32)
-    else:
-        actions = np.zeros((16, *shape), np.float32)
-    rates = []
-    for _ in range(repeats + 1):  # the first one warms up
-        swarms.reset(seed=0)
-        begin = time.perf_counter()
-        for k in range(steps):
-            swarms.step(actions[k % 16])
-        rates.append(steps * shape[0] * shape[1] / (time.perf_counter() - begin))
-    return statistics.median(rates[1:])
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -231,5 +231,6 @@ def test_bench(capsys):
     assert main([*argv, "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures["processor"]
-    assert [row["task"] for row in figures["results"]] == ["flag", "race"]
-    assert all(row["random_steps_per_second"] > 0 for row in figures["results"])
+    assert [row["task"] for row in figures["rates"]] == ["flag", "flag", "race", "race"]
+    assert [row["neighbours"] for row in figures["rates"]] == [1, 2, 1, 2]
+    assert all(row["random_ns"] > 0 and row["hover_ns"] > 0 for row in figures["rates"])
