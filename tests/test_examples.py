@@ -36,6 +36,45 @@ def test_training_through_supersuit_is_reproducible(tmp_path, monkeypatch, capsy
     assert not np.array_equal(weights[0], weights[2])
 
 
+def test_ppo_in_one_file(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("torch")
+    from drone_formation.pilots.trained import load_pilot
+
+    monkeypatch.chdir(tmp_path)
+    small = ("--num-swarms", "2", "--num-drones", "8", "--timesteps", "4096")
+    weights = []
+    for seed in ("0", "0", "1"):
+        ran = run("train_cleanrl.py", monkeypatch, *small, "--out", f"{len(weights)}.npz",
+                  "--seed", seed)  # fmt: skip
+        said = capsys.readouterr().out
+        assert " 4,096 drone-steps" in said
+        assert f"--model {len(weights)}.npz" in said
+        weights.append(load_pilot(f"{len(weights)}.npz").arrays["policy_bias_0"])
+    assert weights[0].all()  # it began with zeros
+    assert np.array_equal(weights[0], weights[1])
+    assert not np.array_equal(weights[0], weights[2])
+
+    # Eight updates end with the last step of swarm 0's first episode, and in the middle of swarm
+    # 1's.  A cut is bootstrapped with what was seen last; neither it nor a crash leads on.
+    cut, crashed, next_value = (ran[name].numpy() for name in ("cut", "crashed", "next_value"))
+    assert cut[-1].tolist() == [True] * 8 + [False] * 8
+    assert not cut[:-1].any()
+    assert 0 < crashed.sum() < 50
+    assert not next_value[crashed].any()
+    assert next_value[~crashed].all()
+    last, first = ran["next_observation"][-1].numpy(), ran["seen"].reshape(16, -1)
+    assert (last[:8] != first[:8]).any(axis=1).all()
+    assert np.array_equal(last[8:], first[8:])
+    over = (cut | crashed)[:-1]
+    assert np.array_equal(ran["advantage"].numpy()[:-1][over], ran["surprise"].numpy()[:-1][over])
+
+    before = Path("0.npz").read_bytes()
+    with pytest.raises(SystemExit):
+        run("train_cleanrl.py", monkeypatch, *small, "--out", "0.npz")
+    assert "0.npz exists" in capsys.readouterr().err
+    assert Path("0.npz").read_bytes() == before
+
+
 def test_a_formation_of_your_own(monkeypatch, capsys):
     pytest.importorskip("scipy")
     run("own_formation.py", monkeypatch, "--drones", "16")
