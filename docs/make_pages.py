@@ -21,8 +21,10 @@ from drone_formation.tasks import CLEARANCE, RING_RADIUS, TASKS, Task
 
 FOLDER = Path(__file__).parent / "tasks"
 HEAD = "<!-- Written by docs/make_pages.py: change the code it reads, not this page. -->\n"
-#: What each version of the ids brought; a change of dynamics, rewards or observations adds one.
-VERSIONS = {"v0": "the first version."}
+#: What each version of a task's id brought, from v0 on, by the task's name; a change of dynamics,
+#: rewards or observations adds one.  Tasks that are not here have had one version.
+VERSIONS: dict[str, tuple[str, ...]] = {}
+FIRST = "the first version."
 #: Sentences for tasks whose formation is drawn anew for every episode, and so has no function.
 EXTRA = {
     "hover": "A drone's target is the place where its episode starts and, after a respawn, the "
@@ -96,11 +98,26 @@ def description(task: Task) -> list[str]:
     return parts
 
 
+def history(task: Task) -> str:
+    """What each version of a task brought, a line each, the latest first.
+
+    Raises:
+        ValueError: ``VERSIONS`` tells of more or of fewer versions than there are.
+    """
+    brought = VERSIONS.get(task.name, (FIRST,))
+    if len(brought) != task.version + 1:
+        raise ValueError(
+            f"{task.id} has versions v0 to v{task.version}, and VERSIONS in docs/make_pages.py "
+            f"tells of {len(brought)}: say there what each of them brought"
+        )
+    lines = [f"- v{number}: {text}" for number, text in enumerate(brought)]
+    return "\n".join(reversed(lines))
+
+
 def page(task: Task) -> str:
     """The documentation of one task."""
     swarms = Swarms(task.name)
     count, size = swarms.num_drones, observation_size(swarms.neighbours)
-    version = task.id.rpartition("-")[2]
     extents = " × ".join(f"{half:g}" for half in swarms.arena.round(2))
     formula = inspect.getdoc(RewardWeights).split("::\n\n")[1].split("\n\n")[0]
     rotors = list(enumerate(("+x", "+y", "−x", "−y")))
@@ -152,7 +169,7 @@ def page(task: Task) -> str:
             f"```text\n{inspect.cleandoc(formula)}\n```",
             "The weights, changed with `reward=RewardWeights(...)`:",
             table(("Weight", "Default"), weights),
-            *(part for part in prose(RewardWeights) if part.startswith("`approach`")),
+            *(part for part in prose(RewardWeights) if part.startswith("`")),
             "The swarm as one agent (`gymnasium.make`) gets the mean over its drones; "
             '`info["rewards"]` has each drone\'s own.',
         ],
@@ -170,7 +187,7 @@ def page(task: Task) -> str:
             f'env = gym.make("{task.id}", num_drones={count}, max_steps={swarms.max_steps})\n```',
             table(("Keyword", "Default", "Meaning"), arguments(swarms, task)),
         ],
-        "Version History": [f"- {version}: {VERSIONS[version]}"],
+        "Version History": [history(task)],
     }
     facts = [
         ("Action space", f"`{box.format(f'{count}, 4')}`"),

@@ -194,6 +194,7 @@ class Task:
         reach: half extents (3,) covered at all times by a formation's points (N, 3), m.
         margin: room that the motion needs beyond that, m.
         of: names of the tasks that a mixed task draws from.
+        version: of the id; a change of dynamics, rewards or observations raises it.
     """
 
     name: str
@@ -203,11 +204,12 @@ class Task:
     reach: Callable[[np.ndarray], np.ndarray] = _reach_still
     margin: tuple[float, float, float] = (0.0, 0.0, 0.0)
     of: tuple[str, ...] = ()
+    version: int = 0
 
     @property
     def id(self) -> str:
         """The Gymnasium and PettingZoo id."""
-        return f"Drone{self.name.capitalize()}-v0"
+        return f"Drone{self.name.capitalize()}-v{self.version}"
 
 
 TASKS: dict[str, Task] = {

@@ -17,14 +17,26 @@ is larger: a hundred times as much, and far less than any change of a coefficien
 from __future__ import annotations
 
 import argparse
+import runpy
+import shutil
 import sys
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from drone_formation import Randomization, Swarms, kernel
+from drone_formation import (
+    Airframe,
+    Randomization,
+    RewardWeights,
+    Swarms,
+    kernel,
+    observation,
+    tasks,
+)
 from drone_formation.tasks import TASKS
 
 FILE = Path(__file__).parent / "golden" / "flights.npz"
@@ -195,6 +207,65 @@ def test_a_change_is_noticed_and_not_written(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ValueError, match=r"DroneIdle-v0 has changed .* new version"):
         write()
     assert FILE.read_bytes() == before
+
+
+#: Small changes, one of each kind: what is set, where, and to what.
+CHANGES: dict[str, tuple[Any, str, Any]] = {
+    "physics": (Swarms, "airframe", Airframe(linear_drag=0.11)),
+    "rotors": (Swarms, "airframe", Airframe(motor_time_constant=0.105)),
+    "reward": (Swarms, "reward", RewardWeights(approach=0.245)),
+    "observation": (observation, "VELOCITY_SCALE", 5.1),
+    "starts": (tasks, "CLEARANCE", 1.6),
+}
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_change_needs_a_new_version(
+    kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Unless the version of the id is raised, a change fails the test, and cannot be stored."""
+    here = sys.modules[__name__]
+    where, name, value = CHANGES[kind]
+    if where is Swarms:
+        monkeypatch.setattr(here, "Swarms", partial(Swarms, **{name: value}))
+    else:
+        monkeypatch.setattr(where, name, value)
+    file = tmp_path / FILE.name
+    shutil.copy(FILE, file)
+    monkeypatch.setattr(here, "FILE", file)
+    monkeypatch.setattr(here, "CASES", ["flag"])
+    load.cache_clear()
+    try:
+        with pytest.raises(AssertionError, match="must bump the version in the task's id"):
+            test_flights_are_as_stored("flag")
+        with pytest.raises(ValueError, match=r"DroneFlag-v0 has changed .* a new version first"):
+            write()
+        assert file.read_bytes() == (Path(__file__).parent / "golden" / FILE.name).read_bytes()
+
+        monkeypatch.setitem(TASKS, "flag", replace(TASKS["flag"], version=1))
+        with pytest.raises(AssertionError, match="no flight of DroneFlag-v1 is stored"):
+            test_flights_are_as_stored("flag")
+        said = write()
+        assert "DroneFlag-v1: new" in said
+        assert "DroneFlag-v0: gone" in said
+        test_flights_are_as_stored("flag")
+    finally:
+        load.cache_clear()
+
+
+@pytest.mark.repository
+def test_a_new_version_needs_its_history() -> None:
+    """``docs/make_pages.py`` writes no page for a version that it does not tell of."""
+    make_pages = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "make_pages.py"))
+    first, second = TASKS["flag"], replace(TASKS["flag"], version=1)
+    assert make_pages["history"](first) == "- v0: the first version."
+    with pytest.raises(ValueError, match="DroneFlag-v1 has versions v0 to v1, and VERSIONS"):
+        make_pages["page"](second)
+    make_pages["VERSIONS"]["flag"] = ("the first version.", "rotors answer sooner.")
+    lines = make_pages["history"](second).splitlines()
+    assert lines == ["- v1: rotors answer sooner.", "- v0: the first version."]
+    with pytest.raises(ValueError, match="tells of 2"):
+        make_pages["history"](first)
 
 
 def main() -> int:
