@@ -383,16 +383,16 @@ def _growth_table(rows: list[dict[str, Any]]) -> Iterator[str]:
     for arrangement, meaning in ARRANGEMENTS.items():
         cells = {row["num_drones"]: row for row in rows if row["arrangement"] == arrangement}
         figures = [f"{cells[size]['ns']:.1f} ({cells[size]['ratio']:.2f})" for size in sizes]
-        yield f"{arrangement:<12}{''.join(f'{figure:>15}' for figure in figures)}   {meaning}"
+        yield f"{arrangement:<12}{''.join(f' {figure:>14}' for figure in figures)}   {meaning}"
 
 
 def _threads_table(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield "two threads against one, random actions, ns per drone-step"
-    yield f"{'drones':<14}{'one':>8}{'two':>8}{'faster':>9}   same bits"
+    yield f"{'drones':<14}{'one':>8} {'two':>8} {'faster':>7}   same bits"
     for row in rows:
         size = f"{row['num_swarms']} x {row['num_drones']}"
         same = "yes" if row["same"] else "NO"
-        yield f"{size:<14}{row['one_ns']:>8.1f}{row['two_ns']:>8.1f}{row['speedup']:>9.2f}   {same}"
+        yield f"{size:<14}{row['one_ns']:>8.1f} {row['two_ns']:>8.1f} {row['speedup']:>7.2f}   {same}"
 
 
 def _roofline_table(rows: list[dict[str, Any]]) -> Iterator[str]:
@@ -401,8 +401,8 @@ def _roofline_table(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield "fits     drones     MiB  copy GB/s  limit ns      ns  ratio"
     for row in rows:
         yield (
-            f"{row['fits']:<7}{row['num_drones']:>8}{row['MiB']:>8.1f}{row['copy_GB_per_s']:>11.1f}"
-            f"{row['limit_ns']:>10.1f}{row['ns']:>8.1f}{row['ratio']:>7.1f}"
+            f"{row['fits']:<7} {row['num_drones']:>7} {row['MiB']:>7.1f} {row['copy_GB_per_s']:>10.1f} "
+            f"{row['limit_ns']:>9.1f} {row['ns']:>7.1f} {row['ratio']:>6.1f}"
         )
 
 

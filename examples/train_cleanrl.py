@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from drone_formation.pilots.trained import TrainedPilot
+from drone_formation.pilots.trained import TrainedPilot  # the package registers its ids, too
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--timesteps", type=float, default=6e6, help="drone-steps in all")

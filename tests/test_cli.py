@@ -222,15 +222,3 @@ def test_fly_without_a_display(capsys, monkeypatch):
 
     monkeypatch.setattr(render.Window, "show", show)
     assert "record" in refused(capsys, "fly", "flag", "--pilot", "hover", "--num-drones", "5")
-
-
-def test_bench(capsys):
-    argv = ["bench", "flag", "DroneRace-v0", "--num-drones", "8", "--repeats", "1", "--steps", "3"]
-    assert main(argv) == 0
-    assert "flag" in capsys.readouterr().out
-    assert main([*argv, "--json"]) == 0
-    figures = json.loads(capsys.readouterr().out)
-    assert figures["processor"]
-    assert [row["task"] for row in figures["rates"]] == ["flag", "flag", "race", "race"]
-    assert [row["neighbours"] for row in figures["rates"]] == [1, 2, 1, 2]
-    assert all(row["random_ns"] > 0 and row["hover_ns"] > 0 for row in figures["rates"])

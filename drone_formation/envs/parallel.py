@@ -13,6 +13,7 @@ from pettingzoo.utils import parallel_to_aec
 
 from .. import validation
 from ..airframe import PARAMETERS
+from ..tasks import TASKS
 from ._common import (
     METADATA,
     action_box,
@@ -85,7 +86,8 @@ class ParallelEnv(pettingzoo.ParallelEnv, EzPickle):
         self._max_cycles = self.swarms.max_steps
         self.render_mode = render_mode
         self._painter = Painter(render_mode)
-        self.metadata = {**_METADATA, "name": f"drone_{self.swarms.task}_v0"}
+        row = TASKS[self.swarms.task]
+        self.metadata = {**_METADATA, "name": f"drone_{row.name}_v{row.version}"}
         count = self.swarms.num_drones
         self.possible_agents = [f"drone_{i}" for i in range(count)]
         self.agents: list[str] = []

@@ -10,7 +10,10 @@ in the file that holds a function.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -42,6 +45,22 @@ def canvas(size: tuple[int, int]) -> pygame.Surface:
 def paint(how: Callable[..., None], surface: pygame.Surface, *arguments: Any) -> None:
     """Call one of the functions below on the pixels of a `canvas`."""
     how(pygame.surfarray.pixels2d(surface).T.view(np.int32), *arguments)  # locked until it returns
+
+
+@contextmanager
+def compilation_notice() -> Iterator[None]:
+    """Tell a user who waits for the first picture, unless its code comes from numba's cache."""
+    if getattr(paint_rows, "signatures", True):  # compiled already, or not compiled at all
+        yield
+        return
+    text = "drone_formation: compiling the renderer (once; later starts read it from a cache)"
+    timer = threading.Timer(2.0, print, [text], {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def floats(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -8,7 +8,7 @@ import pygame
 from .backdrop import HORIZON, Backdrop
 from .camera import NEAR, Camera, Size, View, as_view
 from .overlay import Text, draw_hud
-from .raster import canvas, draw_drones, floats, paint
+from .raster import canvas, compilation_notice, draw_drones, floats, paint
 from .rings import RingPart, ring_parts
 from .snapshot import Snapshot
 from .sprites import Sprites, pack, step_of
@@ -97,9 +97,10 @@ class Renderer:
         if not isinstance(snapshot, Snapshot):
             raise TypeError(f"draw needs a Snapshot, not {type(snapshot).__name__}")
         camera = self._view(snapshot, self._size)
-        surface = self._blank(camera, snapshot)
         self._trail.remember(snapshot, self._trails)
-        _Frame(self, surface, snapshot, camera).draw()
+        with compilation_notice():
+            surface = self._blank(camera, snapshot)
+            _Frame(self, surface, snapshot, camera).draw()
         if self.hud:
             draw_hud(surface, self.text, snapshot)
         return surface

@@ -16,7 +16,7 @@ told = pytest.mark.skipif(
     not Path("/proc/self/statm").exists(), reason="this system tells only the most memory so far"
 )
 SOURCE = Path(__file__).parents[2] / "benchmarks" / "memory.py"
-#: So many steps that the smallest object lost in each of them would be more than a MiB in all.
+#: So many steps that a small object lost in each of them would be more than a MiB in all.
 STEPS = 50_000
 #: So many swarms that an array of one byte for each is larger than a step's small objects.
 SWARMS = 2048
@@ -42,7 +42,7 @@ def test_a_leak_is_noticed(memory):
 
     def leaky():
         step()
-        lost.append(float(len(lost)))
+        lost.append(bytes(1024))  # more than other tests may have left free for reuse
 
     assert memory.growth(leaky, STEPS) > memory.MEBIBYTE
 

@@ -86,7 +86,7 @@ def test_stable_baselines3_check_env(id: str) -> None:
 @every_id
 def test_metadata(id: str) -> None:
     env = drone_formation.parallel_env(id, num_drones=2)
-    assert env.metadata["name"] == f"drone_{env.swarms.task}_v0" == str(env)
+    assert env.metadata["name"] == f"drone_{env.swarms.task}_{id.rpartition('-')[2]}" == str(env)
     assert env.metadata["render_modes"] == ["human", "rgb_array"]
     assert env.metadata["render_fps"] == 20
     assert env.metadata["is_parallelizable"] is True

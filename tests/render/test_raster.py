@@ -1,6 +1,9 @@
 """The compiled painting: light lands where geometry says, in the amount that was asked for."""
 
 import ast
+import os
+import subprocess
+import sys
 from math import pi
 from pathlib import Path
 
@@ -53,6 +56,26 @@ def test_the_compiled_code_depends_on_no_other_module():
     assert [(node.module, [name.name for name in node.names]) for node in own] == [
         ("kernel", ["compiled"])  # which is a plain function
     ]
+
+
+def test_who_waits_for_the_compiler_is_told_so_once(tmp_path):
+    """In fresh processes: the first fills numba's cache, the second reads it."""
+    code = (
+        "from drone_formation.render import Renderer, Snapshot; "
+        "renderer = Renderer((64, 64), trails=1.0); "
+        "[renderer.frame(Snapshot([[k, 0, 0]], time=k / 20)) for k in range(2)]"
+    )
+    shown = [
+        subprocess.run(
+            [sys.executable, "-W", "error", "-c", code],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+            capture_output=True, text=True, check=True,
+        ).stderr
+        for _ in range(2)
+    ]  # fmt: skip
+    assert shown[0].count("compiling the renderer") <= 1  # not on a very fast machine
+    assert "compiling" not in shown[1]
+    assert list(tmp_path.rglob("*.nbi"))
 
 
 # ---- sky and ground ----------------------------------------------------------------------------
