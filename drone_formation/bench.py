@@ -59,7 +59,7 @@ def measure(
     """
     if min(repeats, steps) < 1:
         raise ValueError(f"repeats and steps must be 1 or more, got {repeats} and {steps}")
-    found: dict[str, Any] = about()
+    found: dict[str, Any] = {**about(), "steps": steps, "repeats": repeats}
     if "rates" in parts:
         found["rates"] = rates(tasks, sizes, neighbours, steps, repeats)
     if "growth" in parts:
@@ -357,7 +357,10 @@ def _nanoseconds(times: Sequence[float]) -> float:
 def as_text(found: dict[str, Any]) -> str:
     """The figures of ``measure`` as tables."""
     busy = "" if found["load"] is None else f", load {found['load']}"
-    lines = [f"{found['processor']}, {found['processors']} processors{busy}"]
+    lines = [
+        f"{found['processor']}, {found['processors']} processors{busy}",
+        f"medians of {found['repeats']} rounds; {found['steps']} steps each but for the limit",
+    ]
     for part, table in _TABLES.items():
         if part in found:
             lines += ["", *table(found[part])]
@@ -391,19 +394,18 @@ def _threads_table(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield f"{'drones':<14}{'one':>8} {'two':>8} {'faster':>7}   same bits"
     for row in rows:
         size = f"{row['num_swarms']} x {row['num_drones']}"
-        same = "yes" if row["same"] else "NO"
-        yield f"{size:<14}{row['one_ns']:>8.1f} {row['two_ns']:>8.1f} {row['speedup']:>7.2f}   {same}"
+        times = f"{row['one_ns']:>8.1f} {row['two_ns']:>8.1f} {row['speedup']:>7.2f}"
+        yield f"{size:<14}{times}   {'yes' if row['same'] else 'NO'}"
 
 
 def _roofline_table(rows: list[dict[str, Any]]) -> Iterator[str]:
-    parts = ", ".join(f"{size} {name}" for name, size in least_bytes(2).items())
+    parts = ", ".join(f"{name} {size}" for name, size in least_bytes(2).items())
     yield f"the limit: {rows[0]['bytes']} bytes per drone-step must move ({parts})"
     yield "fits     drones     MiB  copy GB/s  limit ns      ns  ratio"
     for row in rows:
-        yield (
-            f"{row['fits']:<7} {row['num_drones']:>7} {row['MiB']:>7.1f} {row['copy_GB_per_s']:>10.1f} "
-            f"{row['limit_ns']:>9.1f} {row['ns']:>7.1f} {row['ratio']:>6.1f}"
-        )
+        size = f"{row['fits']:<7} {row['num_drones']:>7} {row['MiB']:>7.1f}"
+        limit = f"{row['copy_GB_per_s']:>10.1f} {row['limit_ns']:>9.1f}"
+        yield f"{size} {limit} {row['ns']:>7.1f} {row['ratio']:>6.1f}"
 
 
 _TABLES: dict[str, Callable[[list[dict[str, Any]]], Iterator[str]]] = {

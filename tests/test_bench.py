@@ -69,7 +69,7 @@ def test_tables_hold_every_figure(capsys, small):
         figures = [f"{row[name]:.1f}" for name in ("copy_GB_per_s", "limit_ns", "ns", "ratio")]
         assert any(line.split()[-4:] == figures for line in text.splitlines())
     for name, size in bench.least_bytes(2).items():
-        assert f"{size} {name}" in text
+        assert f"{name} {size}" in text
     found["threads"][0]["same"] = False
     assert " NO" in bench.as_text(found)
 
