@@ -138,9 +138,10 @@ def auto(snapshot: Snapshot, size: Size) -> Camera:
     # A wide and low arena is seen from higher up, so that what is behind is not hidden in front.
     flat = 1 - min(3 * snapshot.arena[2] / snapshot.arena.max(), 1.0)
     angles = Camera(azimuth=radians(24), elevation=radians(11 + 9 * flat))
-    near = angles.framing(_subject(snapshot), size, fill=0.74)
+    subject = _subject(snapshot)
+    near = angles.framing(subject, size, fill=0.74)
     corners = snapshot.arena * np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, 8).T
-    wide = angles.framing(0.8 * corners, size, fill=0.95)
+    wide = angles.framing(np.concatenate([0.8 * corners, subject]), size, fill=0.95)
     if near.distance >= wide.distance:
         return wide
     scattered = 0.0

@@ -85,7 +85,7 @@ def _grid_line(step, fall):
     `step`, `fall`: cells from a pixel to the one beside it, and to the one below. Lines that come
     closer than a few pixels fade into their mean.
     """
-    rate = max(abs(step), abs(fall))
+    rate = max(abs(step), abs(fall), np.float32(1e-6))
     return min(max(np.float32(1.2) - np.float32(5) * rate, _ZERO), _ONE), _ONE / rate
 
 
