@@ -3,8 +3,10 @@ from math import pi, radians
 import numpy as np
 import pytest
 
-from drone_formation.render import PRESETS, Camera, Snapshot
+from drone_formation import Swarms
+from drone_formation.render import PRESETS, Camera, Snapshot, snapshot_of
 from drone_formation.render.camera import as_view
+from drone_formation.tasks import TASKS
 
 from .conftest import flag
 
@@ -77,6 +79,25 @@ def test_presets_show_the_formation(preset, n):
         assert (depth > 0).all()
         assert ((pixels > 0) & (pixels < SIZE)).all()
         assert camera.eye[2] > -snapshot.arena[2]
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("n", [1, 64, 1024])
+def test_no_preset_cuts_a_task_off(task, n):
+    swarms = Swarms(task, 1, n, seed=2)
+    swarms.reset()
+    start = snapshot_of(swarms)
+    if start.rings is None:
+        swarms.place(swarms.target_position)
+    there = snapshot_of(swarms)
+    for preset, view in PRESETS.items():
+        seen = [(there, there.targets, 1.0)]
+        if preset in ("auto", "cinematic"):  # these look at the drones, not only at their targets
+            seen.append((start, start.positions, 0.85))
+        for snapshot, points, least in seen:
+            pixels, depth = view(snapshot, SIZE).project(points, SIZE)
+            inside = (depth > 0) & ((pixels > 0) & (pixels < SIZE)).all(axis=1)
+            assert inside.mean() >= least, preset
 
 
 def test_front_stands_on_the_x_side_with_the_canton_top_left():
