@@ -13,8 +13,8 @@ alias checks and emits full-width SIMD.  The physics itself is plain scalar code
 
 **Types.**  Everything is float32; constants are wrapped, since float32 times a Python literal
 would be computed in float64.  Division follows NumPy (``error_model``), because the Python model's
-check stops vectorisation.  Of fast-math only ``contract``, ``arcp`` and ``nsz`` are on: a NaN stays
-a NaN.
+check stops vectorisation.  No fast-math: every operation is rounded as IEEE 754 says, so results
+depend neither on the processor nor on what the compiler merges, and a NaN stays a NaN.
 """
 
 import math
@@ -145,7 +145,7 @@ PRECISION_SCALE = np.float32(0.1)
 CONFLICT_MARGIN = np.float32(1.5)  # collision distances; targets stand at least so far apart
 HORIZON = np.float32(1.5)  # s, how far ahead meetings are looked for
 
-_OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "arcp", "nsz"}, "nogil": True}
+_OPTIONS = {"error_model": "numpy", "nogil": True}
 
 
 def compiled(**options):
@@ -160,8 +160,10 @@ def compiled(**options):
     return decorate
 
 
-lanes = compiled(**_OPTIONS)
-scalar = compiled(forceinline=True, **_OPTIONS)  # merged into its caller, whose loops vectorise
+# What every step does is merged into its caller, so that loops vectorise across it and no call has
+# to count references to a dozen arrays; what is seldom done is compiled apart.
+inlined = compiled(forceinline=True, **_OPTIONS)
+jitted = compiled(**_OPTIONS)
 
 
 @intrinsic
@@ -336,37 +338,37 @@ if config.DISABLE_JIT:
 
 else:
 
-    @scalar
+    @inlined
     def view(blocks, index):
         """Block ``index``, seen with a shape that is a compile-time constant."""
         return carray(_address(blocks, index), (ROWS, LANES))
 
-    @scalar
+    @inlined
     def columns_of(scratch):
         """The scratch, likewise."""
         return carray(_address(scratch, 0), (MAX_OBSERVATION, LANES))
 
-    @scalar
+    @inlined
     def tile_of(tiles, index):
         """Tile ``index``, likewise."""
         return carray(_address(tiles, index), (TILE_ROWS, LANES))
 
-    @scalar
+    @inlined
     def boxes_of(boxes):
         """The tiles' boxes, likewise."""
         return carray(_address(boxes, 0), (BOX_ROWS, MAX_TILES))
 
-    @scalar
+    @inlined
     def any_positive(blocks, index, row):
         """Whether a row of a block is positive in any lane: far cheaper than asking each lane."""
         return _any_positive(blocks, (index * ROWS + row) * LANES)
 
-    @scalar
+    @inlined
     def greatest(rows, place):
         """The greatest of the 16 floats from flat index ``place`` on."""
         return _greatest(rows, place)
 
-    @scalar
+    @inlined
     def key_of(squared, mask, name):
         """A float that sorts by squared distance, then by index: its low bits hold the index.
 
@@ -374,12 +376,12 @@ else:
         """
         return _pack(squared, mask, name)
 
-    @scalar
+    @inlined
     def name_of(key, mask):
         """The index in a key."""
         return _unpack(key, mask)
 
-    @scalar
+    @inlined
     def transpose(scratch, row, lane, rows, start, size):
         """Write rows ``row`` to ``row + 7`` of eight lanes as eight columns, ``size`` apart."""
         _transpose(scratch, row * LANES + lane, rows, start, size)
@@ -388,20 +390,20 @@ else:
 # ---- helpers -----------------------------------------------------------------------------------
 
 
-@scalar
+@inlined
 def clamp(value, limit):
     """``value`` within [-limit, limit]; a NaN stays one."""
     value = limit if value > limit else value
     return -limit if value < -limit else value
 
 
-@scalar
+@inlined
 def squash(x, y, z, scale):
     """The factor that turns v into v / (scale + |v|)."""
     return ONE / (scale + math.sqrt(x * x + y * y + z * z))
 
 
-@scalar
+@inlined
 def to_body(x, y, z, qw, qx, qy, qz):
     """A world vector in the body frame: the transposed rotation matrix applied to it."""
     return (
@@ -417,13 +419,13 @@ def to_body(x, y, z, qw, qx, qy, qz):
 # ---- dynamics: the physics, once ---------------------------------------------------------------
 
 
-@scalar
+@inlined
 def command(action, hover, top):
     """Rotor speed for an action in [-1, 1]: 0 hovers, 1 is the top speed, -1 stops; rad/s."""
     return hover + action * ((top - hover) if action > ZERO else hover)
 
 
-@scalar
+@inlined
 def derivative(state, commands, airframe):
     """Time derivative of a quadrotor's state.
 
@@ -488,7 +490,7 @@ def derivative(state, commands, airframe):
     )  # fmt: skip
 
 
-@scalar
+@inlined
 def along(state, rate, time):
     """``state + time * rate``."""
     return (
@@ -501,7 +503,7 @@ def along(state, rate, time):
     )  # fmt: skip
 
 
-@scalar
+@inlined
 def rk4_step(state, commands, airframe, time_step):
     """The state one classical Runge-Kutta step later."""
     half, sixth = HALF * time_step, SIXTH * time_step
@@ -514,7 +516,7 @@ def rk4_step(state, commands, airframe, time_step):
     return along(total, k4, sixth)
 
 
-@lanes
+@inlined
 def load_actions(blocks, index, actions, start, count, scratch):
     """Clip the actions of ``count`` drones, from ``actions[start]`` on, into the block's lanes."""
     block, raw = view(blocks, index), columns_of(scratch)
@@ -532,7 +534,7 @@ def load_actions(blocks, index, actions, start, count, scratch):
         block[31, lane], block[32, lane], block[33, lane], block[34, lane] = a0, a1, a2, a3
 
 
-@lanes
+@inlined
 def fly(blocks, index, settings):
     """Advance a block by one control step; note who left the arena."""
     block = view(blocks, index)
@@ -597,7 +599,12 @@ def fly(blocks, index, settings):
             + block[12, lane] + block[13, lane] + block[14, lane] + block[15, lane]
             + block[16, lane]
         )  # fmt: skip
-        sane = (abs(total) < SANE) & (block[MOVED, lane] < LEAP)
+        # An overflow in the norm above leaves an attitude of zeros.
+        norm = (
+            block[6, lane] * block[6, lane] + block[7, lane] * block[7, lane]
+            + block[8, lane] * block[8, lane] + block[9, lane] * block[9, lane]
+        )  # fmt: skip
+        sane = (abs(total) < SANE) & (block[MOVED, lane] < LEAP) & (norm > HALF)
         inside = (abs(x) <= reach_x) & (abs(y) <= reach_y) & (abs(z) <= reach_z) & sane
         block[FAULT, lane] = ZERO if sane else block[ACTIVE, lane]
         block[CRASHED, lane] = ZERO if inside else block[ACTIVE, lane]
@@ -607,7 +614,7 @@ def fly(blocks, index, settings):
 # ---- targets -----------------------------------------------------------------------------------
 
 
-@lanes
+@inlined
 def move_targets(blocks, index, waves):
     """Targets and their velocities by the motion model of ``tasks.py``.
 
@@ -637,7 +644,7 @@ def move_targets(blocks, index, waves):
             )  # fmt: skip
 
 
-@lanes
+@inlined
 def measure(blocks, index):
     """Distances to the targets."""
     block = view(blocks, index)
@@ -648,7 +655,7 @@ def measure(blocks, index):
         block[DISTANCE, lane] = math.sqrt(x * x + y * y + z * z)
 
 
-@lanes
+@inlined
 def pass_rings(blocks, index, radius_squared):
     """Note who flew through the ring it aims at, from behind to the front, in this step."""
     block = view(blocks, index)
@@ -669,7 +676,7 @@ def pass_rings(blocks, index, radius_squared):
         block[PASSED, lane] = block[ACTIVE, lane] if through & within else ZERO
 
 
-@lanes
+@jitted
 def next_ring(block, lane, rings, num_rings):
     """Turn the drone in a lane to the ring after the one it passed."""
     ring = (int(block[RING, lane]) + 1) % num_rings
@@ -684,14 +691,14 @@ def next_ring(block, lane, rings, num_rings):
 # ---- neighbours --------------------------------------------------------------------------------
 
 
-@scalar
+@inlined
 def apart(block, lane, x, y, z):
     """Squared distance from a lane's drone to a point."""
     dx, dy, dz = block[POSITION, lane] - x, block[1, lane] - y, block[2, lane] - z
     return dx * dx + dy * dy + dz * dz
 
 
-@scalar
+@inlined
 def insert(best, key):
     """The three least keys so far, given one more."""
     key0 = key if key < best[0] else best[0]
@@ -701,7 +708,7 @@ def insert(best, key):
     return key0, key1, key if key < best[2] else best[2]
 
 
-@lanes
+@inlined
 def find_three(blocks, first, num_blocks, index, found, mask):
     """Write each lane's three least keys, beyond those ``found`` before, to ``NEAR + found`` on.
 
@@ -766,13 +773,13 @@ def find_three(blocks, first, num_blocks, index, found, mask):
                 block[NEAR + found + row, lane] = block[BEST + row, lane]
 
 
-@scalar
+@inlined
 def alike_keys(key, after, mask):
     """Whether two keys share their distance bits, so that their order may be wrong."""
     return (key_of(key, mask, ZERO_BITS) == key_of(after, mask, ZERO_BITS)) & (key < FAR)
 
 
-@lanes
+@jitted
 def search_exactly(blocks, first, num_blocks, index, this, neighbours, mask):
     """One lane's nearest drones by whole distances, for keys that cannot tell them apart."""
     block = view(blocks, index)
@@ -796,7 +803,7 @@ def search_exactly(blocks, first, num_blocks, index, this, neighbours, mask):
         last, last_name = least, name
 
 
-@lanes
+@inlined
 def index_mask(num_blocks):
     """The bits of a key that hold the distance: all but those that an index needs."""
     bits = LANES
@@ -805,7 +812,7 @@ def index_mask(num_blocks):
     return np.int32(-bits)
 
 
-@lanes
+@inlined
 def find_nearest(
     blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, entry, only_crashed
 ):  # fmt: skip
@@ -840,7 +847,7 @@ def find_nearest(
                     search_exactly(blocks, first, num_blocks, index, lane, wanted, mask)
 
 
-@lanes
+@jitted
 def select(order, along, begin, end, middle):
     """Reorder ``order[begin:end]`` so that the entries before ``middle`` are the lower ones.
 
@@ -867,7 +874,7 @@ def select(order, along, begin, end, middle):
             return
 
 
-@lanes
+@jitted
 def sort_drones(blocks, first, num_blocks, order, places):
     """Order a swarm's drones so that each 16 in a row are near each other.
 
@@ -900,7 +907,7 @@ def sort_drones(blocks, first, num_blocks, order, places):
         width //= 2
 
 
-@lanes
+@jitted
 def pack_tiles(blocks, first, num_blocks, tiles, boxes, order):
     """Copy positions into tiles, in sorted order, with the corners of each tile's box."""
     for t in range(num_blocks):
@@ -920,7 +927,7 @@ def pack_tiles(blocks, first, num_blocks, tiles, boxes, order):
             boxes[axis, t], boxes[3 + axis, t] = low, high
 
 
-@lanes
+@inlined
 def compare_tiles(tiles, mine, theirs, mask, again):
     """Offer the drones of one tile to those of another as neighbours."""
     tile, other = tile_of(tiles, mine), tile_of(tiles, theirs)
@@ -960,7 +967,7 @@ def compare_tiles(tiles, mine, theirs, mask, again):
                 tile[TILE_BEST + 2, lane] = best[2]
 
 
-@lanes
+@inlined
 def box_gaps(boxes, num_tiles, x0, y0, z0, x1, y1, z1):
     """Squared distance of every tile's box from the one with the given corners."""
     box = boxes_of(boxes)
@@ -975,7 +982,7 @@ def box_gaps(boxes, num_tiles, x0, y0, z0, x1, y1, z1):
         box[BOX_GAP, t] = dx * dx + dy * dy + dz * dz
 
 
-@lanes
+@jitted
 def list_boxes(boxes, num_tiles, limit, skip):
     """List the tiles within a squared distance, those that overlap first; how many there are."""
     box, count = boxes_of(boxes), 0
@@ -989,7 +996,7 @@ def list_boxes(boxes, num_tiles, limit, skip):
     return count, touching
 
 
-@lanes
+@jitted
 def search_tiles(
     blocks, first, num_blocks, wanted, mask, tiles, boxes, order, entry, only_crashed
 ):  # fmt: skip
@@ -1055,7 +1062,7 @@ def search_tiles(
             entry[VISITS] = 0
 
 
-@lanes
+@jitted
 def search_nearby(blocks, first, num_blocks, index, this, wanted, mask, tiles, boxes):
     """As :func:`search_exactly`, among the tiles that can hold a neighbour."""
     block = view(blocks, index)
@@ -1084,7 +1091,7 @@ def search_nearby(blocks, first, num_blocks, index, this, wanted, mask, tiles, b
         last, last_name = least, name
 
 
-@lanes
+@inlined
 def gather(blocks, first, index, scratch, settings, neighbours, mask):
     """Each lane's nearest drones: where they are, how they fly, and what that will come to."""
     block, seen = view(blocks, index), columns_of(scratch)
@@ -1103,7 +1110,7 @@ def gather(blocks, first, index, scratch, settings, neighbours, mask):
     foresee(blocks, index, scratch, settings, neighbours)
 
 
-@lanes
+@inlined
 def foresee(blocks, index, scratch, settings, neighbours):
     """Each lane's worst meeting ahead with the neighbours gathered, on straight lines.
 
@@ -1146,14 +1153,14 @@ def foresee(blocks, index, scratch, settings, neighbours):
 # ---- collisions --------------------------------------------------------------------------------
 
 
-@scalar
+@inlined
 def flight(block, lane):
     """Where a drone is, and how it got there within the step."""
     x, y, z = block[0, lane], block[1, lane], block[2, lane]
     return x, y, z, x - block[BEFORE, lane], y - block[37, lane], z - block[38, lane]
 
 
-@scalar
+@inlined
 def crosses(own, other, limit):
     """Whether two drones in flight come within sqrt(limit) of each other in the step.
 
@@ -1170,7 +1177,7 @@ def crosses(own, other, limit):
     return (end < limit) | (start < limit) | between
 
 
-@lanes
+@jitted
 def meets(blocks, first, num_blocks, mine, this, limit, reach, tiles, boxes):
     """Whether a drone comes within sqrt(limit) of another in the step.
 
@@ -1205,7 +1212,7 @@ def meets(blocks, first, num_blocks, mine, this, limit, reach, tiles, boxes):
     return False
 
 
-@lanes
+@inlined
 def collide(blocks, first, num_blocks, index, collision_distance, fastest, tiles, boxes):
     """Who comes nearer to another drone than the collision distance within this step.
 
@@ -1229,7 +1236,7 @@ def collide(blocks, first, num_blocks, index, collision_distance, fastest, tiles
                 block[COLLIDING, lane] = ONE
 
 
-@lanes
+@inlined
 def longest_move(blocks, first, num_blocks, scratch):
     """The longest step in a swarm, m."""
     longest = columns_of(scratch)
@@ -1246,7 +1253,7 @@ def longest_move(blocks, first, num_blocks, scratch):
 # ---- crashes -----------------------------------------------------------------------------------
 
 
-@lanes
+@jitted
 def strike(blocks, first, num_blocks, mine, this, collision_distance, fastest):
     """Before a crashed drone is taken away: whom did it hit within this step?"""
     block = view(blocks, mine)
@@ -1265,7 +1272,7 @@ def strike(blocks, first, num_blocks, mine, this, collision_distance, fastest):
             block[HIT, this] = ONE
 
 
-@lanes
+@jitted
 def uniform(key, count):
     """A random number in [0, 1), the ``count``-th under a key: splitmix64 (Steele et al., 2014)."""
     mixed = np.uint64(key) + np.uint64(count + 1) * np.uint64(0x9E3779B97F4A7C15)
@@ -1275,7 +1282,7 @@ def uniform(key, count):
     return np.float32(mixed >> np.uint64(40)) * np.float32(1 / 16777216)
 
 
-@lanes
+@jitted
 def room_at(blocks, first, num_blocks, index, this, x, y, z, holds, scratch):
     """Squared distance from a point to the nearest other drone, or to the target that it holds."""
     room = columns_of(scratch)
@@ -1295,7 +1302,7 @@ def room_at(blocks, first, num_blocks, index, this, x, y, z, holds, scratch):
     return -greatest(scratch, 0)
 
 
-@lanes
+@jitted
 def settle(block, lane):
     """Put a drone at rest, level, with its rotors at hover speed."""
     for row in range(VELOCITY, ROTORS):
@@ -1309,7 +1316,7 @@ def settle(block, lane):
     block[MOVED, lane] = ZERO
 
 
-@lanes
+@jitted
 def respawn(blocks, first, num_blocks, index, this, entry, settings, scratch):
     """Put a crashed drone back at a random place that is clear of the others."""
     block = view(blocks, index)
@@ -1340,7 +1347,7 @@ def respawn(blocks, first, num_blocks, index, this, entry, settings, scratch):
 # ---- reward and metrics ------------------------------------------------------------------------
 
 
-@lanes
+@inlined
 def reward(blocks, index, settings, stays, late, settled):
     """Each lane's reward for this step (see ``RewardWeights``), and the sums behind the metrics.
 
@@ -1388,7 +1395,7 @@ def reward(blocks, index, settings, stays, late, settled):
             block[SEPARATION, lane] = nearest if counts else least
 
 
-@lanes
+@inlined
 def count_formed(blocks, first, num_blocks, scratch):
     """How many drones of a swarm are within 0.25 m of their targets."""
     formed = columns_of(scratch)
@@ -1408,7 +1415,7 @@ def count_formed(blocks, first, num_blocks, scratch):
 # ---- observation -------------------------------------------------------------------------------
 
 
-@lanes
+@inlined
 def observe(blocks, index, scratch, settings, neighbours):
     """Each lane's observation (see ``observation_table``), into the columns of the scratch.
 
@@ -1489,7 +1496,7 @@ def observe(blocks, index, scratch, settings, neighbours):
             )
 
 
-@lanes
+@inlined
 def write_rows(scratch, count, rows, start, size):
     """Turn the scratch's columns into ``count`` rows of ``size``, from ``rows[start]`` on."""
     seen = columns_of(scratch)
@@ -1507,7 +1514,7 @@ def write_rows(scratch, count, rows, start, size):
 # ---- one swarm, one step -----------------------------------------------------------------------
 
 
-@lanes
+@jitted
 def swing(frequencies, step, waves):
     """The harmonics after a number of steps, in double precision: cosine, sine, frequency.
 
@@ -1519,7 +1526,7 @@ def swing(frequencies, step, waves):
         waves[k, 2] = np.float32(frequencies[k, 0])
 
 
-@lanes
+@inlined
 def tell(
     blocks, swarm, index, start, settings, neighbours, scratch, observations, all_active
 ):  # fmt: skip
@@ -1537,7 +1544,7 @@ def tell(
             rows[place + lane * size : place + (lane + 1) * size] = ZERO
 
 
-@lanes
+@jitted
 def bury(
     blocks, swarm, num_blocks, table, settings, neighbours, scratch, tiles, boxes, order, finals,
     fastest,
@@ -1571,7 +1578,7 @@ def bury(
                 )  # fmt: skip
 
 
-@lanes
+@jitted
 def park(block, lane):
     """Take a drone out of play."""
     block[ACTIVE, lane] = ZERO
@@ -1581,7 +1588,7 @@ def park(block, lane):
     settle(block, lane)
 
 
-@lanes
+@jitted
 def step_swarm(
     blocks, swarm, num_blocks, table, frequencies, rings, settings, neighbours, scratch, waves,
     tiles, boxes, order, actions, observations, finals, rewards, crashed,
@@ -1670,7 +1677,7 @@ def step_swarm(
                     park(block, lane)
 
 
-@lanes
+@jitted
 def contain(blocks, index):
     """Put drones whose numbers have blown up to rest where they were: nothing of it may spread."""
     block = view(blocks, index)
@@ -1682,7 +1689,7 @@ def contain(blocks, index):
             settle(block, lane)
 
 
-@lanes
+@jitted
 def begin_episode(
     blocks, swarm, num_blocks, table, frequencies, settings, neighbours, scratch, waves,
     tiles, boxes, order, observations,
@@ -1713,7 +1720,7 @@ def begin_episode(
 # ---- what Swarms calls -------------------------------------------------------------------------
 
 
-@lanes
+@jitted
 def all_finite(values):
     """Whether no entry of a flat array is NaN or infinite."""
     bad = 0
@@ -1725,7 +1732,7 @@ def all_finite(values):
 READY, NOT_FINITE, NOT_STARTED = 0, 1, 2
 
 
-@lanes
+@jitted
 def advance(
     blocks, table, frequencies, rings, settings, neighbours, scratch, waves, tiles, boxes, orders,
     actions, observations, finals, rewards, crashed, truncated, begin, end, fresh,

@@ -6,10 +6,10 @@ stores the flights of ids that are not stored yet, and drops those of ids that a
 to change the flight of an id that is stored, because such a change must bump the id's version;
 ``--unreleased`` allows it for ids that no release has had.
 
-**Tolerance.**  Machines differ in whether they fuse multiplications with additions, and libraries
-of elementary functions in the last bit.  Both cost about 1e-7 of a value per step, and the flights
-are too short (60 steps, 3 s) for the dynamics to amplify it much: compiled code and the same code
-interpreted by Python, which fuses nothing, agree to 1e-5 on every number stored here.  The
+**Tolerance.**  Libraries of elementary functions differ in the last bit, and Python, interpreting
+the same code, computes some of it in float64.  Both cost about 1e-7 of a value per step, and the
+flights are too short (60 steps, 3 s) for the dynamics to amplify it much: compiled and interpreted
+code agree to 1e-5 on every number stored here.  The
 tolerance is 1e-3 of a value, or 1e-3 (m, or of the observation's and the reward's unit) where that
 is larger: a hundred times as much, and far less than any change of a coefficient that matters.
 """

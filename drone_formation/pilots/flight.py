@@ -42,7 +42,7 @@ START, DURATION, COEFFICIENTS, PLAN = 0, 1, 2, 23
 # greatest rate at which hovering thrust can be turned (rad/s).
 LATERAL, UP, DOWN, TURN, LIMITS = 0, 1, 2, 3, 4
 
-jitted = compiled(error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"})
+jitted = compiled(error_model="numpy")
 
 
 class Gains(NamedTuple):

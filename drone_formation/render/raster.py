@@ -29,9 +29,8 @@ BODY = 0.31
 
 BLOCK = 64  # px; what changes slowly along a row is computed once per so many columns
 
-_options = {"error_model": "numpy", "fastmath": {"contract", "arcp", "nsz"}}
-jitted = compiled(**_options)
-inlined = compiled(forceinline=True, **_options)
+jitted = compiled(error_model="numpy")
+inlined = compiled(error_model="numpy", forceinline=True)
 
 _ZERO, _HALF, _ONE, _FULL = (np.float32(x) for x in (0, 0.5, 1, 255))
 _COLUMNS = np.arange(BLOCK, dtype=np.float32)
@@ -44,6 +43,10 @@ def canvas(size: tuple[int, int]) -> pygame.Surface:
 
 def paint(how: Callable[..., None], surface: pygame.Surface, *arguments: Any) -> None:
     """Call one of the functions below on the pixels of a `canvas`."""
+    if not getattr(how, "signatures", True):
+        # The call that compiles leaves its arguments in reference cycles. Pixels would keep the
+        # surface locked until the garbage is collected, and drawing on it would fail.
+        how(np.zeros(surface.get_size()[::-1], np.int32), *arguments)
     how(pygame.surfarray.pixels2d(surface).T.view(np.int32), *arguments)  # locked until it returns
 
 

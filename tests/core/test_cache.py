@@ -9,10 +9,29 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import drone_formation
 from drone_formation import kernel
 
 PACKAGE = Path(drone_formation.__file__).parent
+
+#: Flies every motion model, randomised, with collisions and crashes, and prints a hash of it all.
+FLIGHT = """
+import hashlib
+import numpy as np
+from drone_formation import Randomization, Swarms
+digest, random = hashlib.sha256(), np.random.default_rng(0)
+for task, drones in ("flag", 20), ("follow", 200), ("race", 20):
+    swarms = Swarms(task, 2, drones, seed=0, randomization=Randomization())
+    digest.update(swarms.reset())
+    for _ in range(60):
+        for array in swarms.step(random.uniform(-0.5, 0.5, (2, drones, 4)).astype(np.float32)):
+            digest.update(array)
+    for array in (swarms.position, swarms.attitude, swarms.rotor_speeds):
+        digest.update(array.tobytes())
+print(digest.hexdigest())
+"""
 
 
 def run(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -39,25 +58,55 @@ def test_the_kernel_depends_on_no_other_module():
             assert not any(name.name.startswith("drone_formation") for name in node.names)
 
 
-def test_an_upgrade_of_another_module_is_seen(tmp_path):
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """A folder with a copy of the package, whose compiled code is in a cache of its own."""
+    folder = tmp_path_factory.mktemp("copy")
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PACKAGE, folder / "drone_formation", ignore=ignored)
+    return folder
+
+
+def fly(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run :data:`FLIGHT` on the copy."""
+    cache = {"NUMBA_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": str(folder)}
+    return run(FLIGHT, folder, **cache, **environment)
+
+
+@pytest.fixture(scope="module")
+def cold(copy):
+    """The first flight, which compiles."""
+    result = fly(copy)
+    assert "compiling the simulator" in result.stderr
+    return result
+
+
+def test_compiling_changes_no_bit(copy, cold):
+    """The process that compiles computes exactly what those that load the cache compute."""
+    warm = fly(copy)
+    assert "compiling" not in warm.stderr
+    assert warm.stdout == cold.stdout
+
+
+def test_the_processor_changes_no_bit(copy, cold):
+    """Neither fused nor wider instructions round differently: here without AVX and FMA."""
+    plain = fly(copy, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
+    assert "compiling the simulator" in plain.stderr
+    assert plain.stdout == cold.stdout
+
+
+def test_an_upgrade_of_another_module_is_seen(copy, cold):
     """What is compiled stays in the cache, what another module says changes all the same."""
-    shutil.copytree(
-        PACKAGE, tmp_path / "drone_formation", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    code = (
-        "from drone_formation import Swarms; s = Swarms('hover', 1, 2, seed=0); "
-        "print(s.reset()[0, 0, 30])"
-    )
-    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)}
-    first = run(code, tmp_path, **cache)
-    assert "compiling the simulator" in first.stderr
-    table = tmp_path / "drone_formation" / "observation.py"
+    table = copy / "drone_formation" / "observation.py"
     text = table.read_text()
     assert "NEIGHBOUR_SCALE = 2.0" in text
     table.write_text(text.replace("NEIGHBOUR_SCALE = 2.0", "NEIGHBOUR_SCALE = 4.0"))
-    second = run(code, tmp_path, **cache)
-    assert "compiling" not in second.stderr
-    assert float(first.stdout) != float(second.stdout)
+    try:
+        upgraded = fly(copy)
+    finally:
+        table.write_text(text)
+    assert "compiling" not in upgraded.stderr
+    assert upgraded.stdout != cold.stdout
 
 
 def test_no_writable_folder_is_no_reason_to_fail(tmp_path):
