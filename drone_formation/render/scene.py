@@ -298,13 +298,16 @@ class _Frame:
         return np.swapaxes(images * np.array([[1.0], [-1.0]]), 1, 2)
 
     def collisions(self) -> None:
-        """A red ring and flash on every drone that is too near another."""
+        """A red ring and flash on every drone that is too near another.
+
+        They lift what is darker instead of adding up: a crowd of them stays red.
+        """
         hit = np.flatnonzero(self.snapshot.colliding[self.index])
         radius = np.maximum(0.62 / REACH * self.radius[hit], 6.0)
         size, thick = step_of(radius), np.minimum(radius, 10).astype(int)
         flash, ring = (np.full(len(hit), pack(share * COLLISION)) for share in (0.45, 1.0))
-        self.paste("pool", self.pixels[hit], size, size, flash)
-        self.paste("ring", self.pixels[hit], size, thick, ring)
+        self.paste("pool", self.pixels[hit], size, size, flash, flags=pygame.BLEND_RGB_MAX)
+        self.paste("ring", self.pixels[hit], size, thick, ring, flags=pygame.BLEND_RGB_MAX)
 
     def labels(self) -> None:
         """The number of each drone, beside it."""
