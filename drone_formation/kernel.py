@@ -75,22 +75,29 @@ DOUBT = 103  # 1 where keys cannot tell the nearest drones apart
 CLOSE = 104  # 1 where a collision within the step is possible
 STRUCK = 105  # 1 where the crashed drone looked at hit another
 CONFLICT = 106  # how near and how soon the worst meeting ahead is, 0 to 1
+NAME = 107  # the drone's index in its swarm, and the four rows that follow a name (see below)
 # The nearest drones' keys, nearest first; one more than may be observed, in whole passes of three
-NEAR = 107
+NEAR = 112
 ROWS = NEAR + 3 * (MAX_NEIGHBOURS // 3 + 1)
 
-# ---- rows of a tile: 16 drones that are near each other, for the neighbour search of large swarms
-TILE_NAME = 3  # the drone's index; rows 0 to 2 are its position
-TILE_BEST = 4  # 3, the least keys so far
-TILE_FLOOR = 7  # keys up to this one have been found before
-TILE_DOUBT = 8  # 1 where keys cannot tell the nearest drones apart
-TILE_MOVE = 9  # 3, how the drone moved within the step
-TILE_STRUCK = 12  # 1 where the drone looked at hits another
-TILE_ROWS = 13
+# ---- rows after a drone's name, in blocks and tiles
+ALERT = 1  # 1 where a meeting ahead is not ruled out
+MENACED = 2  # 1 where the drones looked at may be met
+THREATS = 3  # 2, keys of the worst meetings ahead, worst first
+
+# ---- rows of a tile: 16 drones that are near each other, for the searches in large swarms
+TILE_NAME = 6  # the drone's index, and four rows more; rows 0 to 5 are position and velocity
+TILE_BEST = 11  # 3, the least keys so far
+TILE_FLOOR = 14  # keys up to this one have been found before
+TILE_DOUBT = 15  # 1 where keys cannot tell the nearest drones apart
+TILE_MOVE = 16  # 3, how the drone moved within the step
+TILE_STRUCK = 19  # 1 where the drone looked at hits another
+TILE_ROWS = 20
 MAX_TILES = 256
 BOX_GAP = 6  # rows 0 to 5 of the boxes are their low and high corners; this is a squared distance
 BOX_LIST = 7  # tiles worth a comparison
-BOX_ROWS = 8
+BOX_SWEPT = 8  # 6, the corners of all that the tile's drones sweep until the horizon
+BOX_ROWS = 14
 FEW_BLOCKS = 8  # up to here every drone is compared with every other
 
 # ---- columns of the per-swarm table (int64) ----------------------------------------------------
@@ -123,8 +130,8 @@ RATE_SCALE = 23  # rad/s
 NEIGHBOUR_SCALE = 24  # m
 SETTINGS = 25
 
-MEETING = 25  # 3 columns of the observation that :func:`foresee` writes
-OWN_COLUMNS = 28  # of the observation, before those of the neighbours, which take 6 each
+MEETINGS = 25  # 2 x 6 columns of the observation that :func:`foresee` writes
+OWN_COLUMNS = 37  # of the observation, before those of the neighbours, which take 6 each
 MAX_OBSERVATION = OWN_COLUMNS + 6 * MAX_NEIGHBOURS
 MAX_SPEED = np.float32(50.0)  # clamp on each component, m/s
 MAX_RATE = np.float32(50.0)  # clamp on each component, rad/s
@@ -143,7 +150,9 @@ TWO, THREE, ZERO_BITS = np.float32(2), np.float32(3), np.int32(0)
 SIXTH, TINY = np.float32(1 / 6), np.float32(1e-9)
 PRECISION_SCALE = np.float32(0.1)
 CONFLICT_MARGIN = np.float32(1.5)  # collision distances; targets stand at least so far apart
+GRAZE = np.float32(0.2)  # collision distances within which passing another begins to cost
 HORIZON = np.float32(1.5)  # s, how far ahead meetings are looked for
+CAUTION = np.float32(1.02)  # factor on what rules a meeting out, far above all rounding
 
 _OPTIONS = {"error_model": "numpy", "nogil": True}
 
@@ -814,19 +823,24 @@ def index_mask(num_blocks):
 
 @inlined
 def find_nearest(
-    blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, entry, only_crashed
+    blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, entry, settings, scratch,
+    only_crashed,
 ):  # fmt: skip
-    """The keys of each drone's nearest drones, nearest first, exactly and ties by index.
+    """The keys of each drone's worst threats, and of its nearest drones, nearest first.
 
-    One key more than needed is kept: only where two of these share their distance bits can the
-    order be in doubt, and such a lane is searched again with whole distances.  ``only_crashed``
-    leaves out the blocks (or tiles) without a drone that crashed in this step.
+    The nearest are exact, ties by index: one key more than needed is kept, and only where two of
+    these share their distance bits can the order be in doubt; such a lane is searched again with
+    whole distances.  ``only_crashed`` leaves out the blocks (or tiles) without a drone that
+    crashed in this step.
     """
     wanted = max(1, neighbours)
     many = num_blocks > FEW_BLOCKS
+    margin = CONFLICT_MARGIN * settings[COLLISION_DISTANCE]
+    fastest = top_speed(blocks, first, num_blocks, scratch)
     if many:
         search_tiles(
-            blocks, first, num_blocks, wanted, mask, tiles, boxes, order, entry, only_crashed
+            blocks, first, num_blocks, wanted, mask, tiles, boxes, order, entry, margin, fastest,
+            only_crashed,
         )  # fmt: skip
     for index in range(first, first + num_blocks):
         if only_crashed and not any_positive(blocks, index, CRASHED):
@@ -834,6 +848,11 @@ def find_nearest(
         if not many:
             for found in range(0, wanted + 1, 3):
                 find_three(blocks, first, num_blocks, index, found, mask)
+            block = view(blocks, index)
+            watch(block, NEAR, NAME, margin, fastest)
+            if any_positive(blocks, index, NAME + ALERT):
+                for theirs in range(first, first + num_blocks):
+                    heed(block, view(blocks, theirs), NAME, margin, mask)
         if any_positive(blocks, index, DOUBT):
             block = view(blocks, index)
             for lane in range(LANES):
@@ -917,6 +936,8 @@ def pack_tiles(blocks, first, num_blocks, tiles, boxes, order):
             block, that = view(blocks, first + (drone >> 4)), drone & 15
             flown = flight(block, that)
             tile[0, lane], tile[1, lane], tile[2, lane] = flown[0], flown[1], flown[2]
+            tile[3, lane], tile[4, lane] = block[3, that], block[4, that]
+            tile[5, lane] = block[5, that]
             tile[TILE_MOVE, lane], tile[TILE_MOVE + 1, lane] = flown[3], flown[4]
             tile[TILE_MOVE + 2, lane] = flown[5]
             tile[TILE_NAME, lane] = np.float32(drone)
@@ -925,6 +946,10 @@ def pack_tiles(blocks, first, num_blocks, tiles, boxes, order):
             for lane in range(1, LANES):
                 low, high = min(low, tile[axis, lane]), max(high, tile[axis, lane])
             boxes[axis, t], boxes[3 + axis, t] = low, high
+            for lane in range(LANES):
+                then = tile[axis, lane] + HORIZON * tile[VELOCITY + axis, lane]
+                low, high = min(low, then), max(high, then)
+            boxes[BOX_SWEPT + axis, t], boxes[BOX_SWEPT + 3 + axis, t] = low, high
 
 
 @inlined
@@ -968,15 +993,25 @@ def compare_tiles(tiles, mine, theirs, mask, again):
 
 
 @inlined
-def box_gaps(boxes, num_tiles, x0, y0, z0, x1, y1, z1):
-    """Squared distance of every tile's box from the one with the given corners."""
+def box_of(boxes, row, tile):
+    """The corners of a tile's box, from the given row on."""
+    return (
+        boxes[row, tile], boxes[row + 1, tile], boxes[row + 2, tile],
+        boxes[row + 3, tile], boxes[row + 4, tile], boxes[row + 5, tile],
+    )  # fmt: skip
+
+
+@inlined
+def box_gaps(boxes, num_tiles, row, corners):
+    """Squared distance of every tile's box, from the given row on, from one with given corners."""
     box = boxes_of(boxes)
+    x0, y0, z0, x1, y1, z1 = corners
     for t in range(num_tiles):
-        before, after = box[0, t] - x1, x0 - box[3, t]
+        before, after = box[row, t] - x1, x0 - box[row + 3, t]
         dx = before if before > after else after
-        before, after = box[1, t] - y1, y0 - box[4, t]
+        before, after = box[row + 1, t] - y1, y0 - box[row + 4, t]
         dy = before if before > after else after
-        before, after = box[2, t] - z1, z0 - box[5, t]
+        before, after = box[row + 2, t] - z1, z0 - box[row + 5, t]
         dz = before if before > after else after
         dx, dy, dz = dx if dx > ZERO else ZERO, dy if dy > ZERO else ZERO, dz if dz > ZERO else ZERO
         box[BOX_GAP, t] = dx * dx + dy * dy + dz * dz
@@ -998,9 +1033,10 @@ def list_boxes(boxes, num_tiles, limit, skip):
 
 @jitted
 def search_tiles(
-    blocks, first, num_blocks, wanted, mask, tiles, boxes, order, entry, only_crashed
+    blocks, first, num_blocks, wanted, mask, tiles, boxes, order, entry, margin, fastest,
+    only_crashed,
 ):  # fmt: skip
-    """Neighbours in a large swarm: compare only tiles whose boxes are near enough.
+    """Neighbours and threats in a large swarm: compare only tiles whose boxes are near enough.
 
     The sort decides how fast this is, never what it finds, so it is renewed only when the number
     of comparisons has grown.
@@ -1022,10 +1058,7 @@ def search_tiles(
                 continue
         if boxes[0, t] > SANE:
             continue  # only parked drones
-        box_gaps(
-            boxes, num_blocks, boxes[0, t], boxes[1, t], boxes[2, t], boxes[3, t], boxes[4, t],
-            boxes[5, t],
-        )  # fmt: skip
+        box_gaps(boxes, num_blocks, 0, box_of(boxes, 0, t))
         for lane in range(LANES):
             tile[TILE_FLOOR, lane] = -ONE
         for found in range(0, wanted + 1, 3):
@@ -1049,12 +1082,24 @@ def search_tiles(
                 before = tile[TILE_DOUBT, lane] if found > 0 else ZERO
                 tile[TILE_DOUBT, lane] = ONE if alike else before
                 tile[TILE_FLOOR, lane] = key2
+            if found == 0:
+                watch(tile, TILE_BEST, TILE_NAME, margin, fastest)
             for lane in range(LANES):
                 drone = order[t * LANES + lane]
                 block, that = view(blocks, first + (drone >> 4)), drone & 15
                 block[DOUBT, that] = tile[TILE_DOUBT, lane]
                 for row in range(3):
                     block[NEAR + found + row, that] = tile[TILE_BEST + row, lane]
+        if greatest(tiles, (t * TILE_ROWS + TILE_NAME + ALERT) * LANES) > ZERO:
+            box_gaps(boxes, num_blocks, BOX_SWEPT, box_of(boxes, BOX_SWEPT, t))
+            for theirs in range(num_blocks):
+                if boxes[BOX_GAP, theirs] < CAUTION * margin * margin:
+                    heed(tile, tile_of(tiles, theirs), TILE_NAME, margin, mask)
+        for lane in range(LANES):
+            drone = order[t * LANES + lane]
+            block, that = view(blocks, first + (drone >> 4)), drone & 15
+            for row in range(2):
+                block[NAME + THREATS + row, that] = tile[TILE_NAME + THREATS + row, lane]
     if not only_crashed:
         if fresh:
             entry[VISITS] = visits + num_blocks
@@ -1069,7 +1114,7 @@ def search_nearby(blocks, first, num_blocks, index, this, wanted, mask, tiles, b
     x, y, z = block[0, this], block[1, this], block[2, this]
     own = np.float32((index - first) * LANES + this)
     limit = key_of(block[NEAR + wanted, this], mask, ~mask)  # what that key may have stood for
-    box_gaps(boxes, num_blocks, x, y, z, x, y, z)
+    box_gaps(boxes, num_blocks, 0, (x, y, z, x, y, z))
     for row in range(wanted + 1):
         block[NEAR + row, this] = FARTHEST
     last, last_name = -ONE, -ONE
@@ -1091,63 +1136,188 @@ def search_nearby(blocks, first, num_blocks, index, this, wanted, mask, tiles, b
         last, last_name = least, name
 
 
+# ---- threats -----------------------------------------------------------------------------------
+
+
+@inlined
+def speed_of(rows, lane):
+    """Speed of a lane's drone."""
+    u, v, w = rows[3, lane], rows[4, lane], rows[5, lane]
+    return math.sqrt(u * u + v * v + w * w)
+
+
+@inlined
+def top_speed(blocks, first, num_blocks, scratch):
+    """The greatest speed in a swarm."""
+    top = columns_of(scratch)
+    for lane in range(LANES):
+        top[0, lane] = ZERO
+    for index in range(first, first + num_blocks):
+        block = view(blocks, index)
+        for lane in range(LANES):
+            speed = speed_of(block, lane)
+            top[0, lane] = speed if speed > top[0, lane] else top[0, lane]
+    return greatest(scratch, 0)
+
+
+@inlined
+def watch(rows, nearest, name, margin, fastest):
+    """Forget each lane's threats, and put it on alert unless nobody is near enough to be one.
+
+    Two drones do not meet within the horizon where they are farther apart than both can fly until
+    then, so that a swarm at rest need not look.  ``nearest`` and ``name`` are numbers of rows.
+    """
+    for lane in range(LANES):
+        reach = margin + HORIZON * (speed_of(rows, lane) + fastest)
+        near = (rows[nearest, lane] < CAUTION * reach * reach) & (rows[0, lane] < SANE)
+        rows[name + ALERT, lane] = ONE if near else ZERO
+        rows[name + THREATS, lane] = FARTHEST
+        rows[name + THREATS + 1, lane] = FARTHEST
+
+
+@inlined
+def relative(rows, lane, other):
+    """Position and velocity of another drone relative to a lane's."""
+    return (
+        other[0] - rows[0, lane], other[1] - rows[1, lane], other[2] - rows[2, lane],
+        other[3] - rows[3, lane], other[4] - rows[4, lane], other[5] - rows[5, lane],
+    )  # fmt: skip
+
+
+@inlined
+def may_meet(motion, limit):
+    """Whether a drone in relative motion may pass within sqrt(limit) before the horizon.
+
+    Divides nothing, and errs on the safe side: a meeting is never missed.
+    """
+    x, y, z, u, v, w = motion
+    squared, closing = x * x + y * y + z * z, -(x * u + y * v + z * w)
+    swept = u * u + v * v + w * w
+    soon = (closing > ZERO) & (closing < CAUTION * HORIZON * swept)
+    return (squared < limit) | (soon & ((squared - limit) * swept < closing * closing))
+
+
+@inlined
+def meet(motion, margin):
+    """Where a drone in relative motion will be when it passes, how far away, and how bad that is.
+
+    Both are led on along their present velocities, for up to the horizon.
+    """
+    x, y, z, u, v, w = motion
+    time = -(x * u + y * v + z * w) / (u * u + v * v + w * w + TINY)
+    time = ZERO if time < ZERO else (HORIZON if time > HORIZON else time)
+    x, y, z = x + time * u, y + time * v, z + time * w
+    miss = math.sqrt(x * x + y * y + z * z)
+    nearness = (margin - miss) * (CONFLICT_MARGIN / (CONFLICT_MARGIN - ONE)) / margin
+    nearness = clamp(nearness if nearness > ZERO else ZERO, ONE)
+    return x, y, z, miss, nearness * (ONE - time * (ONE / HORIZON))
+
+
+@inlined
+def heed(rows, others, name, margin, mask):
+    """Keep each lane's two worst threats, now that the drones of another block or tile are seen.
+
+    Few drones meet, so two are looked at roughly first.
+    """
+    limit = CAUTION * margin * margin
+    for that in range(0, LANES, 2):
+        other0 = (
+            others[0, that], others[1, that], others[2, that],
+            others[3, that], others[4, that], others[5, that],
+        )  # fmt: skip
+        other1 = (
+            others[0, that + 1], others[1, that + 1], others[2, that + 1],
+            others[3, that + 1], others[4, that + 1], others[5, that + 1],
+        )  # fmt: skip
+        own0, own1 = others[name, that], others[name, that + 1]
+        for lane in range(LANES):
+            met0 = may_meet(relative(rows, lane, other0), limit) & (rows[name, lane] != own0)
+            met1 = may_meet(relative(rows, lane, other1), limit) & (rows[name, lane] != own1)
+            rows[name + MENACED, lane] = rows[name + ALERT, lane] if met0 | met1 else ZERO
+        if greatest(rows, (name + MENACED) * LANES) > ZERO:
+            admit(rows, other0, own0, name, margin, mask)
+            admit(rows, other1, own1, name, margin, mask)
+
+
+@inlined
+def admit(rows, other, own, name, margin, mask):
+    """Offer one drone, whose name is ``own``, to all lanes on alert as a threat."""
+    label = np.int32(own)
+    for lane in range(LANES):
+        conflict = meet(relative(rows, lane, other), margin)[4]
+        counts = (conflict > ZERO) & (rows[name + ALERT, lane] > ZERO) & (rows[name, lane] != own)
+        # Twos less conflicts sort from the worst on, and their bits make keys.
+        key = key_of(TWO - conflict, mask, label) if counts else FARTHEST
+        worst, second = rows[name + THREATS, lane], rows[name + THREATS + 1, lane]
+        rows[name + THREATS, lane] = key if key < worst else worst
+        key = worst if key < worst else key
+        rows[name + THREATS + 1, lane] = key if key < second else second
+
+
+# ---- what is seen of others --------------------------------------------------------------------
+
+
+@inlined
+def look_up(blocks, first, block, row, seen, column, mask):
+    """Write where the drones are whose keys stand in a row, and how they fly: 6 columns."""
+    for lane in range(LANES):
+        key = block[row, lane]
+        name = name_of(key, mask) if key < FAR else 0
+        other, that = view(blocks, first + (name >> 4)), name & 15
+        seen[column, lane], seen[column + 1, lane] = other[0, that], other[1, that]
+        seen[column + 2, lane], seen[column + 3, lane] = other[2, that], other[3, that]
+        seen[column + 4, lane], seen[column + 5, lane] = other[4, that], other[5, that]
+
+
 @inlined
 def gather(blocks, first, index, scratch, settings, neighbours, mask):
-    """Each lane's nearest drones: where they are, how they fly, and what that will come to."""
+    """Each lane's nearest drones: where they are and how they fly; and its meetings ahead."""
     block, seen = view(blocks, index), columns_of(scratch)
     for slot in range(max(1, neighbours)):
-        row = OWN_COLUMNS + 6 * slot
-        for lane in range(LANES):
-            name = name_of(block[NEAR + slot, lane], mask)
-            other, that = view(blocks, first + (name >> 4)), name & 15
-            seen[row, lane], seen[row + 1, lane] = other[0, that], other[1, that]
-            seen[row + 2, lane], seen[row + 3, lane] = other[2, that], other[3, that]
-            seen[row + 4, lane], seen[row + 5, lane] = other[4, that], other[5, that]
+        look_up(blocks, first, block, NEAR + slot, seen, OWN_COLUMNS + 6 * slot, mask)
     for lane in range(LANES):
         x, y, z = seen[OWN_COLUMNS, lane], seen[OWN_COLUMNS + 1, lane], seen[OWN_COLUMNS + 2, lane]
         squared = apart(block, lane, x, y, z)
         block[NEAREST, lane] = math.sqrt(squared if block[NEAR, lane] < FAR else FAR)
-    foresee(blocks, index, scratch, settings, neighbours)
+    foresee(blocks, first, index, scratch, settings, mask)
 
 
 @inlined
-def foresee(blocks, index, scratch, settings, neighbours):
-    """Each lane's worst meeting ahead with the neighbours gathered, on straight lines.
-
-    How near and how soon it is, from 0 to 1, goes to ``CONFLICT``; that times the direction in
-    which the other will pass, body frame, to the observation.
-    """
+def foresee(blocks, first, index, scratch, settings, mask):
+    """Each lane's two worst meetings ahead: how bad the worst is, and what is observed of both."""
     block, seen = view(blocks, index), columns_of(scratch)
-    per_margin = ONE / (CONFLICT_MARGIN * settings[COLLISION_DISTANCE])
+    margin = CONFLICT_MARGIN * settings[COLLISION_DISTANCE]
     for lane in range(LANES):
         block[CONFLICT, lane] = ZERO
-        seen[MEETING, lane], seen[26, lane], seen[27, lane] = ZERO, ZERO, ZERO
-    for slot in range(max(1, neighbours)):
-        row = OWN_COLUMNS + 6 * slot
+        threatened = block[NAME + THREATS, lane] < FAR
+        block[NAME + MENACED, lane] = ONE if threatened else ZERO
+    if not any_positive(blocks, index, NAME + MENACED):
+        for column in range(MEETINGS, MEETINGS + 12):
+            for lane in range(LANES):
+                seen[column, lane] = ZERO
+        return
+    for rank in range(2):
+        row, column = NAME + THREATS + rank, MEETINGS + 6 * rank
+        look_up(blocks, first, block, row, seen, column, mask)
         for lane in range(LANES):
-            x, y = seen[row, lane] - block[0, lane], seen[row + 1, lane] - block[1, lane]
-            z = seen[row + 2, lane] - block[2, lane]
-            u, v = seen[row + 3, lane] - block[3, lane], seen[row + 4, lane] - block[4, lane]
-            w = seen[row + 5, lane] - block[5, lane]
-            time = -(x * u + y * v + z * w) / (u * u + v * v + w * w + TINY)
-            time = ZERO if time < ZERO else (HORIZON if time > HORIZON else time)
-            x, y, z = x + time * u, y + time * v, z + time * w
-            miss = math.sqrt(x * x + y * y + z * z)
-            nearness = ONE - miss * per_margin
-            conflict = nearness * (ONE - time * (ONE / HORIZON))
-            worse = (nearness > ZERO) & (conflict > block[CONFLICT, lane])
-            share = conflict / (miss + TINY)
-            block[CONFLICT, lane] = conflict if worse else block[CONFLICT, lane]
-            seen[MEETING, lane] = x * share if worse else seen[MEETING, lane]
-            seen[26, lane] = y * share if worse else seen[26, lane]
-            seen[27, lane] = z * share if worse else seen[27, lane]
-    for lane in range(LANES):
-        qw, qx, qy, qz = block[6, lane], block[7, lane], block[8, lane], block[9, lane]
-        x, y, z = to_body(
-            seen[MEETING, lane], seen[26, lane], seen[27, lane], qw, qx, qy, qz
-        )  # fmt: skip
-        seen[MEETING, lane], seen[26, lane] = clamp(x, ONE), clamp(y, ONE)
-        seen[27, lane] = clamp(z, ONE)
+            other = (
+                seen[column, lane], seen[column + 1, lane], seen[column + 2, lane],
+                seen[column + 3, lane], seen[column + 4, lane], seen[column + 5, lane],
+            )  # fmt: skip
+            motion = relative(block, lane, other)
+            x, y, z, miss, conflict = meet(motion, margin)
+            conflict = conflict if block[row, lane] < FAR else ZERO
+            worst = block[CONFLICT, lane]
+            block[CONFLICT, lane] = conflict if conflict > worst else worst
+            qw, qx, qy, qz = block[6, lane], block[7, lane], block[8, lane], block[9, lane]
+            factor = conflict / (miss + TINY)
+            x, y, z = to_body(x * factor, y * factor, z * factor, qw, qx, qy, qz)
+            seen[column, lane], seen[column + 1, lane] = clamp(x, ONE), clamp(y, ONE)
+            seen[column + 2, lane] = clamp(z, ONE)
+            x, y, z = to_body(motion[3], motion[4], motion[5], qw, qx, qy, qz)
+            factor = conflict * squash(x, y, z, settings[VELOCITY_SCALE])
+            seen[column + 3, lane], seen[column + 4, lane] = x * factor, y * factor
+            seen[column + 5, lane] = z * factor
 
 
 # ---- collisions --------------------------------------------------------------------------------
@@ -1194,7 +1364,7 @@ def meets(blocks, first, num_blocks, mine, this, limit, reach, tiles, boxes):
             if any_positive(blocks, theirs, STRUCK):
                 return True
         return False
-    box_gaps(boxes, num_blocks, own[0], own[1], own[2], own[0], own[1], own[2])
+    box_gaps(boxes, num_blocks, 0, (own[0], own[1], own[2], own[0], own[1], own[2]))
     self = np.float32((mine - first) * LANES + this)
     for t in range(num_blocks):
         if boxes[BOX_GAP, t] > reach * reach:
@@ -1358,8 +1528,12 @@ def reward(blocks, index, settings, stays, late, settled):
     ring, collision, conflict = settings[13], settings[14], settings[15]
     smoothness, spin, crash = settings[16], settings[17], settings[18]
     per_diagonal = ONE / settings[DIAGONAL]
+    per_graze = ONE / (GRAZE * settings[COLLISION_DISTANCE])
     for lane in range(LANES):
         active = block[ACTIVE, lane]
+        touch = (ONE + GRAZE) / GRAZE - block[NEAREST, lane] * per_graze
+        touch = ONE if touch > ONE else (ZERO if touch < ZERO else touch)
+        touch = ONE if block[COLLIDING, lane] > ZERO else touch
         distance, colliding = block[DISTANCE, lane], block[COLLIDING, lane] * active
         p, q, r = block[10, lane], block[11, lane], block[12, lane]
         value = (
@@ -1367,7 +1541,7 @@ def reward(blocks, index, settings, stays, late, settled):
             + approach_ * ONE / (ONE + distance)
             + precision * PRECISION_SCALE / (PRECISION_SCALE + distance)
             + ring * block[PASSED, lane]
-            - collision * colliding
+            - collision * touch
             - conflict * block[CONFLICT, lane]
             - smoothness * block[CHANGE, lane]
             - spin * (p * p + q * q + r * r)
@@ -1553,7 +1727,8 @@ def bury(
     first = swarm * num_blocks
     mask = index_mask(num_blocks)
     find_nearest(
-        blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, table[swarm], True
+        blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, table[swarm], settings,
+        scratch, True,
     )  # fmt: skip
     for b in range(num_blocks):
         if not any_positive(blocks, first + b, CRASHED):
@@ -1635,7 +1810,8 @@ def step_swarm(
             finals, fastest,
         )  # fmt: skip
     find_nearest(
-        blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, entry, False
+        blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, entry, settings, scratch,
+        False,
     )  # fmt: skip
 
     formed = count_formed(blocks, first, num_blocks, scratch)
@@ -1708,7 +1884,8 @@ def begin_episode(
     entry[LAST_UNFORMED] = -1 if formed >= FORMED_SHARE * num_drones else 0
     mask = index_mask(num_blocks)
     find_nearest(
-        blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, entry, False
+        blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, entry, settings, scratch,
+        False,
     )  # fmt: skip
     for b in range(num_blocks):
         gather(blocks, first, first + b, scratch, settings, neighbours, mask)

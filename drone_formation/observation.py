@@ -4,11 +4,13 @@ Every entry is a float32 in [-1, 1] and every vector is in the drone's own body 
 problem looks the same wherever a drone is and whichever way it faces.  ``squash(v, c)`` stands for
 ``v / (c + |v|)``: it keeps the direction, is linear well below c and saturates well above.
 
-``meeting`` spares a policy the arithmetic of closing speeds.  Each observed neighbour (at least the
-nearest) is led on along its present velocity, as one is oneself, for up to 1.5 s.  Where it will
-pass within 1.5 collision distances, that is bad to the degree of ``(1 - miss distance / 1.5
-collision distances) * (1 - time / 1.5 s)``; ``meeting`` has this length, for the worst of them, and
-points to where that one will pass.  The same number is the reward's ``conflict``.
+``meeting_0`` and ``meeting_1`` spare a policy the arithmetic of closing speeds.  Every other drone
+of the swarm, near or far, is led on along its present velocity, as one is oneself, for up to 1.5 s.
+Where it will pass within 1.5 collision distances, that is bad to the degree of ``1 - time / 1.5 s``
+times a share, which is 1 where they would collide and falls to 0 at 1.5 collision distances.  The
+two worst are shown: in which direction each will pass, and its velocity relative to one's own, both
+times this degree.  That of the worst is the reward's ``conflict``.  Whom one will meet in a second
+is seldom among one's nearest now.
 """
 
 from __future__ import annotations
@@ -50,7 +52,14 @@ _SELF = (
     ("body_rates", 3, "body rates, squash(rates, 5 rad/s)"),
     ("up", 3, "the world's up direction, a unit vector"),
     ("rotors", 4, "the action that would hold each rotor at its present speed"),
-    ("meeting", 3, "direction to where the worst meeting ahead will pass, times how bad, 0 to 1"),
+    *(
+        row
+        for i, which in enumerate(("worst", "second worst"))
+        for row in (
+            (f"meeting_{i}", 3, f"direction in which the {which} threat will pass, times how bad"),
+            (f"meeting_{i}_velocity", 3, "its velocity relative to one's own, times how bad"),
+        )
+    ),
 )
 _NEIGHBOUR = (
     ("offset", 3, "offset to neighbour {i}: its direction times 2 m / (2 m + distance)"),

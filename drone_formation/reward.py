@@ -17,15 +17,19 @@ class RewardWeights:
         + approach   * 1 / (1 + d)
         + precision  * 1 / (1 + d / 0.1 m)
         + ring       * (1 when the drone passes its race ring the right way)
-        - collision  * (1 when colliding: nearer to another drone than the collision distance)
+        - collision  * (1 when nearer to another drone than the collision distance, falling to 0
+                        at 1.2 collision distances)
         - conflict   * (how near and how soon the worst meeting ahead is, from 0 to 1)
         - smoothness * (squared change of the action)
         - spin       * (squared body rates, rad²/s²)
         - crash      * (1 when the drone leaves the arena)
 
-    ``conflict`` is the length of the observation's ``meeting`` (see ``observation.py``): it looks
+    ``conflict`` is the length of the observation's ``meeting_0`` (see ``observation.py``): it looks
     ahead along straight lines, as collision avoidance by velocity obstacles does (Fiorini &
     Shiller, 1998).  Drones at rest on their targets are far enough apart to cost nothing.
+
+    ``collision`` costs before there is one, because a policy for which a miss is as good as a mile
+    learns to miss by centimetres.
 
     ``approach`` and ``precision`` pay for being on a target, so not in a race, whose rings are to
     be passed.  They act on two scales, so that the last centimetres pay as clearly as the last
@@ -43,7 +47,7 @@ class RewardWeights:
     precision: float = 0.12
     ring: float = 5.0
     collision: float = 2.0
-    conflict: float = 0.3
+    conflict: float = 0.15
     smoothness: float = 0.0006
     spin: float = 0.00015
     crash: float = 3.0

@@ -136,7 +136,8 @@ class Swarms:
             raise ValueError(
                 f"collision_distance must be from 0.01 to 100, got {collision_distance!r}"
             )
-        self.reward_weights = validation.instance("reward", reward, RewardWeights, RewardWeights())
+        reward = validation.instance("reward", reward, RewardWeights, RewardWeights())
+        self._reward_weights = reward
         self.crash = validation.choice("crash", crash, ("respawn", "terminate"))
         self.num_threads = validation.integer("num_threads", num_threads, 1)
         points, colours = self._own_formation(points, colours, num_drones)
@@ -232,7 +233,7 @@ class Swarms:
         settings[kernel.SUBSTEPS] = self.substeps
         settings[kernel.LATE_FROM] = self.max_steps - self.late_steps + 1
         settings[kernel.RING_RADIUS_SQUARED] = RING_RADIUS**2
-        settings[kernel.WEIGHTS : kernel.WEIGHTS + 9] = self.reward_weights.as_row()
+        settings[kernel.WEIGHTS : kernel.WEIGHTS + 9] = self._reward_weights.as_row()
         settings[kernel.OFFSET_SCALES : kernel.OFFSET_SCALES + 3] = observation.OFFSET_SCALES
         settings[kernel.VELOCITY_SCALE] = observation.VELOCITY_SCALE
         settings[kernel.RATE_SCALE] = observation.RATE_SCALE
@@ -311,7 +312,8 @@ class Swarms:
         lanes[kernel.ROTORS : kernel.ROTORS + 4] = lanes[kernel.AIRFRAME + 13]
         lanes[kernel.ACTIVE, :N] = 1
         lanes[kernel.SEPARATION] = np.inf
-        lanes[kernel.LANE] = np.arange(lanes.shape[1]) % kernel.LANES
+        lanes[kernel.NAME] = np.arange(lanes.shape[1])
+        lanes[kernel.LANE] = lanes[kernel.NAME] % kernel.LANES
         lanes[kernel.CENTRE : kernel.CENTRE + 3, :N] = plan.centre.T
         for row, coefficients in ((kernel.COSINE, plan.cosine), (kernel.SINE, plan.sine)):
             lanes[row : row + 3 * HARMONICS, :N] = np.swapaxes(coefficients, 1, 2).reshape(
@@ -494,6 +496,18 @@ class Swarms:
         lanes = np.moveaxis(rows, 2, 3).reshape(self.num_swarms, -1, count)
         lanes[:, : self.num_drones] = values
         rows[...] = np.moveaxis(lanes.reshape(self.num_swarms, -1, kernel.LANES, count), 3, 2)
+
+    @property
+    def reward_weights(self) -> RewardWeights:
+        """Weights of the reward's terms; new ones may be set at any time and count at once."""
+        return self._reward_weights
+
+    @reward_weights.setter
+    def reward_weights(self, weights: RewardWeights) -> None:
+        if not isinstance(weights, RewardWeights):
+            raise TypeError(f"reward_weights must be RewardWeights, got {weights!r}")
+        self._reward_weights = weights
+        self._settings[kernel.WEIGHTS : kernel.WEIGHTS + 9] = weights.as_row()
 
     @property
     def position(self) -> np.ndarray:

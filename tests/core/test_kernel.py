@@ -44,10 +44,10 @@ def nearest_found(swarms, neighbours):
     blocks = len(swarms._blocks)
     mask = kernel.index_mask(blocks)
     swarms._table[0, kernel.VISITS] = 0
-    _, _, tiles, boxes = swarms._workspaces[0]
+    scratch, _, tiles, boxes = swarms._workspaces[0]
     kernel.find_nearest(
         swarms._blocks, 0, blocks, neighbours, mask, tiles, boxes, swarms._orders[0],
-        swarms._table[0], False,
+        swarms._table[0], swarms._settings, scratch, False,
     )  # fmt: skip
     keys = swarms._read(kernel.NEAR, neighbours)[0]
     names = keys.view(np.int32) & ~np.int32(mask)
@@ -132,22 +132,30 @@ def rotation(q):
 
 
 def meetings(swarms):
-    """Each drone's worst meeting ahead with its observed neighbours, world frame, as documented."""
-    worst = np.zeros(swarms.position.shape)
-    for s, (position, velocity) in enumerate(
-        zip(swarms.position.astype(float), swarms.velocity.astype(float), strict=True)
-    ):
-        nearest, _ = nearest_by_hand(position, max(1, swarms.neighbours))
-        for drone, slot in np.argwhere((nearest >= 0) & swarms.active[s][:, None]):
-            other = nearest[drone, slot]
-            offset, drift = position[other] - position[drone], velocity[other] - velocity[drone]
-            time = np.clip(-(offset @ drift) / (drift @ drift + 1e-9), 0, 1.5)
-            miss = offset + time * drift
-            length = np.linalg.norm(miss)
-            conflict = max(0, 1 - length / (1.5 * swarms.collision_distance)) * (1 - time / 1.5)
-            if conflict > np.linalg.norm(worst[s, drone]):
-                worst[s, drone] = conflict * miss / length
-    return worst
+    """Each drone's two worst meetings ahead, (S, N, 2, 6), world frame, as documented.
+
+    The direction in which the other passes and its squashed velocity, both times how bad it is.
+    """
+    position, velocity = swarms.position.astype(float), swarms.velocity.astype(float)
+    offset = position[:, None] - position[:, :, None]
+    drift = velocity[:, None] - velocity[:, :, None]
+    closing, swept = -(offset * drift).sum(axis=-1), (drift * drift).sum(axis=-1)
+    time = np.clip(closing / (swept + 1e-9), 0, 1.5)
+    miss = offset + time[..., None] * drift
+    length = np.linalg.norm(miss, axis=-1)
+    nearness = np.clip(3 - 2 * length / swarms.collision_distance, 0, 1)
+    there = (
+        swarms.active[:, None] & swarms.active[:, :, None] & ~np.eye(swarms.num_drones, dtype=bool)
+    )
+    conflict = nearness * (1 - time / 1.5) * there
+    seen = np.concatenate(
+        [miss / (length[..., None] + 1e-9), squash(drift, VELOCITY_SCALE)], axis=-1
+    )
+    worst = np.argsort(-conflict, axis=-1)[..., :2]
+    if swarms.num_drones == 1:
+        worst = np.repeat(worst, 2, axis=-1)
+    pick = worst[..., None]
+    return np.take_along_axis(conflict[..., None] * seen, pick, axis=2)
 
 
 def observed_by_hand(swarms):
@@ -167,7 +175,9 @@ def observed_by_hand(swarms):
     hover, top = swarms.airframes[..., 13:14], swarms.airframes[..., 10:11]
     excess = swarms.rotor_speeds - hover
     parts.append(np.where(excess > 0, excess / (top - hover), excess / hover))
-    parts.append(body(meetings(swarms)))
+    for threat in np.moveaxis(meetings(swarms), 2, 0):
+        parts += [body(threat[..., :3]), body(threat[..., 3:])]
+    own = len(parts)
     for s in range(swarms.num_swarms):
         nearest, _ = nearest_by_hand(position[s], swarms.neighbours)
         for slot in range(swarms.neighbours):
@@ -178,8 +188,8 @@ def observed_by_hand(swarms):
             gap = np.linalg.norm(to, axis=-1, keepdims=True)
             nearness = NEIGHBOUR_SCALE / (NEIGHBOUR_SCALE + gap) / np.maximum(gap, 1e-9)
             drift = np.einsum("nij,nj->ni", into_body[s], velocity[s, other] - velocity[s])
-            parts[9 + 2 * slot][s] = np.where(there, to * nearness, 0)
-            parts[10 + 2 * slot][s] = np.where(there, squash(drift, VELOCITY_SCALE), 0)
+            parts[own + 2 * slot][s] = np.where(there, to * nearness, 0)
+            parts[own + 1 + 2 * slot][s] = np.where(there, squash(drift, VELOCITY_SCALE), 0)
     return np.concatenate(parts, axis=-1)
 
 
@@ -199,6 +209,27 @@ def test_observation_follows_its_table(task, num_drones, neighbours):
         assert np.abs(swarms.observations).max() <= 1
 
 
+@pytest.mark.parametrize("num_drones", [2, 5, 16, 64, 128, 129, 300])
+@pytest.mark.parametrize("speed", [0.0, 0.5, 12.0])
+def test_threats_are_looked_for_among_all(num_drones, speed):
+    """However far away and however many drones are nearer, in few blocks as in many tiles."""
+    swarms = Swarms("flag", 2, num_drones, seed=3, neighbours=0)
+    swarms.reset()
+    rng = np.random.default_rng(num_drones)
+    velocity = speed * rng.normal(size=(2, num_drones, 3))
+    swarms.place(velocity=velocity)
+    expected = meetings(swarms)
+    columns = [part.columns for part in observation_table(0) if part.name.startswith("meeting")]
+    seen = swarms.observations[..., columns[0].start : columns[-1].stop]
+    into_body = np.swapaxes(rotation(swarms.attitude.astype(float)), -1, -2)
+    body = np.einsum("snij,snkj->snki", into_body, expected.reshape(2, num_drones, 4, 3))
+    np.testing.assert_allclose(seen, body.reshape(2, num_drones, 12), atol=2e-5)
+    if speed == 0:
+        assert not seen.any()
+    if speed > 1 and num_drones >= 64:
+        assert np.abs(seen).max() > 0.1
+
+
 def test_the_table_has_no_gaps():
     for neighbours in range(9):
         end = 0
@@ -209,7 +240,8 @@ def test_the_table_has_no_gaps():
 
 
 def test_nothing_observed_is_constant():
-    swarms = Swarms("flag", 1, 64, seed=0)
+    # So that a drone meets more than one other
+    swarms = Swarms("flag", 1, 64, seed=0, collision_distance=3.0)
     seen = [swarms.reset().copy()]
     rng = np.random.default_rng(0)
     for _ in range(50):
@@ -228,7 +260,7 @@ def test_reward_is_the_sum_of_its_terms(task):
     swarms.reset()
     rng = np.random.default_rng(1)
     last_actions = np.zeros((2, 64, 4), np.float32)
-    collided, crashed, stays = 0, 0, task != "race"
+    collided, grazed, crashed, stays = 0, 0, 0, task != "race"
     for _ in range(60):
         before, alive = swarms.distance.astype(float), swarms.active
         actions = rng.uniform(-1.3, 1.3, (2, 64, 4)).astype(np.float32)
@@ -236,12 +268,15 @@ def test_reward_is_the_sum_of_its_terms(task):
         clipped = np.clip(actions, -1, 1)
         distance = swarms._read(kernel.LAST_DISTANCE)[..., 0].astype(float)
         ring_passed = swarms._read(kernel.PASSED)[..., 0] > 0
+        gaps = np.linalg.norm(swarms.position[:, None] - swarms.position[:, :, None], axis=-1)
+        gaps[:, np.arange(64), np.arange(64)] = np.inf
+        touch = np.clip((1.2 - gaps.min(axis=-1) / 2.0) / 0.2, swarms.colliding, 1)
         expected = (
             w.progress * (before - distance)
             + stays * w.approach / (1 + distance)
             + stays * w.precision * 0.1 / (0.1 + distance)
-            - w.collision * swarms.colliding
-            - w.conflict * np.linalg.norm(meetings(swarms), axis=-1)
+            - w.collision * touch
+            - w.conflict * np.linalg.norm(meetings(swarms)[..., 0, :3], axis=-1)
             - w.smoothness * ((clipped - last_actions) ** 2).sum(axis=-1)
             - w.spin * (swarms.body_rates.astype(float) ** 2).sum(axis=-1)
         )
@@ -251,10 +286,26 @@ def test_reward_is_the_sum_of_its_terms(task):
         assert (result.rewards[~alive] == 0).all()
         assert (result.rewards[result.crashed] < -w.crash + 2).all()
         collided += (swarms.colliding & usual).sum()
+        grazed += ((touch > 0) & (touch < 1) & usual).sum()
         crashed += result.crashed.sum()
         last_actions = clipped
     assert collided > 0
+    assert grazed > 0
     assert crashed > 0
+
+
+def test_the_weights_of_the_reward_may_change_in_mid_flight():
+    swarms, twin = (Swarms("flag", 1, 8, seed=0) for _ in range(2))
+    swarms.reset()
+    twin.reset()
+    actions = np.full((1, 8, 4), 0.1, np.float32)
+    rewards = swarms.step(actions).rewards.copy()
+    assert (rewards == twin.step(actions).rewards).all()
+    twin.reward_weights = RewardWeights(progress=50)
+    assert (swarms.step(actions).rewards != twin.step(actions).rewards).all()
+    assert (swarms.position == twin.position).all()
+    with pytest.raises(TypeError, match="reward_weights must be RewardWeights, got None"):
+        twin.reward_weights = None
 
 
 def test_collisions_are_judged_within_the_step():
@@ -281,9 +332,10 @@ def test_a_crashing_drone_still_hits_the_one_beside_it():
     result = swarms.step(np.zeros((1, 3, 4), np.float32))
     assert result.crashed[0].tolist() == [True, False, False]
     assert swarms.colliding[0].tolist() == [True, True, False]
-    final = swarms.final_observations[0, 0]
+    (offset,) = (part for part in observation_table(2) if part.name == "neighbour_0_offset")
+    final = swarms.final_observations[0, 0, offset.columns]
     # What it saw last: its neighbour close by, not the place of its respawn.
-    assert np.linalg.norm(final[28:31]) > NEIGHBOUR_SCALE / (NEIGHBOUR_SCALE + 2.0)
+    assert np.linalg.norm(final) > NEIGHBOUR_SCALE / (NEIGHBOUR_SCALE + 2.0)
 
 
 @pytest.mark.parametrize("row", [kernel.POSITION, kernel.VELOCITY, kernel.ATTITUDE, kernel.RATES,

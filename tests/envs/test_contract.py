@@ -95,8 +95,10 @@ def lively(swarms: Swarms, steps: int) -> np.ndarray:
 @pytest.mark.parametrize("neighbours", [0, 2, 8])
 def test_no_element_of_an_observation_is_constant(task: str, neighbours: int) -> None:
     """Each carries information in every task: it changes in time, and from drone to drone."""
-    # A few close together, so that there are meetings ahead
-    swarms = Swarms(task, 4, 24, seed=0, neighbours=neighbours, max_steps=1000)
+    # A great collision distance, so that drones have more than one meeting ahead
+    swarms = Swarms(
+        task, 4, 24, seed=0, neighbours=neighbours, max_steps=1000, collision_distance=2.5
+    )
     swarms.reset()
     actions = lively(swarms, 150)
     seen = np.stack([swarms.step(action).observations.copy() for action in actions])
