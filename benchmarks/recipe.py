@@ -14,10 +14,9 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from drone_formation import tasks
-from drone_formation.reward import RewardWeights
 from drone_formation.training import SETTINGS, Settings, train
 
-#: What the mixed task draws from: random clouds of targets too.
+#: What the mixed task draws from: random clouds of targets too, but no race.
 FORMING = ("idle", "hover", "sphere", "orbit", "follow", "cube", "conga", "flag", "formation")
 
 
@@ -31,19 +30,23 @@ class Stage:
     of: tuple[str, ...] = ()
 
 
+def finer(collision: float, conflict: float) -> Settings:
+    """Settings of a stage that goes on from another."""
+    reward = replace(SETTINGS["swarm"].reward, collision=collision, conflict=conflict)
+    return replace(
+        SETTINGS["swarm"], timesteps=30_000_000, minibatch=8192, learning_rate=6e-4, reward=reward
+    )
+
+
 STAGES = {
-    # ``drone-formation train DroneFlag-v0``; shipped as flag.npz
+    # ``drone-formation train DroneFlag-v0`` and ``DroneRace-v0``; shipped as flag.npz and race.npz
     "flag": Stage("flag", SETTINGS["flag"]),
-    "joint": Stage("swarm", SETTINGS["swarm"], of=(*FORMING[:-1], "race", "formation")),
-    # smaller steps of learning, dearer collisions and crashes, no race; shipped as swarm.npz
-    "fine": Stage(
-        "swarm",
-        replace(
-            SETTINGS["swarm"], timesteps=30_000_000, minibatch=8192, learning_rate=6e-4,
-            reward=RewardWeights(collision=3.0, conflict=0.5, crash=10.0),
-        ),
-        start="joint",
-        of=FORMING,
+    "race": Stage("race", SETTINGS["race"]),
+    "joint": Stage("swarm", SETTINGS["swarm"], of=FORMING),
+    # Smaller steps of learning and dearer collisions, twice; shipped as swarm.npz
+    "fine": Stage("swarm", finer(collision=10.0, conflict=0.15), "joint", FORMING),
+    "safe": Stage(
+        "swarm", finer(collision=20.0, conflict=0.2), "fine", (*FORMING, "flag", "follow")
     ),
 }  # fmt: skip
 

@@ -87,6 +87,8 @@ class Settings:
         hidden: sizes of the hidden layers, of policy and value network each.
         log_sigma: logarithm of the exploration noise at the start.
         neighbours, assignment, reward: as in ``Swarms``.
+        leniency: share of the budget over which what collisions, meetings ahead and crashes cost
+            rises from a tenth to the full weight; 0 for the full weight from the start.
     """
 
     timesteps: int = 20_000_000
@@ -104,14 +106,39 @@ class Settings:
     log_sigma: float = -1.0
     neighbours: int = 4
     assignment: str = "fixed"
-    reward: RewardWeights = RewardWeights()  # noqa: RUF009 (it is frozen)
+    reward: RewardWeights = RewardWeights(collision=10.0, crash=10.0)  # noqa: RUF009 (frozen)
+    leniency: float = 0.5
+
+    def reward_at(self, share: float) -> RewardWeights:
+        """The weights once this share of the budget is spent."""
+        part = min(0.1 + 0.9 * share / self.leniency, 1.0) if self.leniency else 1.0
+        full = self.reward
+        return replace(
+            full,
+            collision=part * full.collision,
+            conflict=part * full.conflict,
+            crash=part * full.crash,
+        )
 
 
 #: Settings of each task; those not named here have the defaults.
 SETTINGS: dict[str, Settings] = {
     **{name: Settings() for name in TASKS},
+    # In a race it pays to be fast.
+    "race": Settings(
+        timesteps=36_000_000,
+        hidden=(128, 128),
+        reward=RewardWeights(progress=1.0, ring=3.0, collision=5.0, conflict=0.1, crash=10.0),
+    ),
     # All tasks at once take a larger network and more time: see benchmarks/recipe.md.
-    "swarm": Settings(timesteps=36_000_000, rows=2048, last_learning_rate=1e-5, hidden=(128, 128)),
+    "swarm": Settings(
+        timesteps=36_000_000,
+        rows=2048,
+        last_learning_rate=1e-5,
+        hidden=(128, 128),
+        reward=RewardWeights(precision=0.18, collision=5.0, crash=10.0),
+        leniency=0.0,
+    ),
 }
 
 
@@ -388,6 +415,7 @@ class Keeper(BaseCallback):
             self.save_checkpoint()
         if self.job.until_solved:
             self._judge()
+        self.env.swarms.reward_weights = self.job.settings.reward_at(self.share())
         self._show()
 
     def _on_step(self) -> bool:

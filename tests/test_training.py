@@ -26,8 +26,9 @@ from drone_formation.tasks import TASKS
 ROWS, ROLLOUT = 32, 16
 UPDATE = ROWS * ROLLOUT
 TINY = training.Settings(
-    timesteps=6 * UPDATE, rows=ROWS, rollout=ROLLOUT, minibatch=128, max_steps=40, hidden=(8, 8)
-)
+    timesteps=6 * UPDATE, rows=ROWS, rollout=ROLLOUT, minibatch=128, max_steps=40, hidden=(8, 8),
+    leniency=0.8,
+)  # fmt: skip
 
 
 def train(task="flag", **keywords):
@@ -222,6 +223,34 @@ def test_the_learning_rate_follows_the_greater_share():
     assert rate(0.25) == pytest.approx(0.1)
     rate.spent = 1.5
     assert rate(0.25) == 0.0
+
+
+def test_penalties_rise_to_their_full_weights():
+    full = training.RewardWeights(collision=4, conflict=2, crash=8)
+    settings = replace(TINY, reward=full, leniency=0.5)
+    assert settings.reward_at(0.0).collision == pytest.approx(0.4)
+    assert settings.reward_at(0.25).conflict == pytest.approx(1.1)
+    assert settings.reward_at(0.25).progress == full.progress
+    assert settings.reward_at(0.5) == settings.reward_at(1.0) == full
+    assert replace(settings, leniency=0.0).reward_at(0.0) == full
+
+
+def test_training_sets_the_weights_of_its_swarms(tmp_path, monkeypatch):
+    seen = []
+    reward_at = training.Settings.reward_at
+    monkeypatch.setattr(
+        training.Settings,
+        "reward_at",
+        lambda self, share: seen.append(share) or reward_at(self, share),
+    )
+    made = []
+    make = training.DroneVecEnv
+    monkeypatch.setattr(
+        training, "DroneVecEnv", lambda *a, **k: made.append(make(*a, **k)) or made[0]
+    )
+    train(out=tmp_path / "run")
+    assert seen == pytest.approx([k / 6 for k in range(6)])
+    assert made[0].swarms.reward_weights == reward_at(TINY, 5 / 6) == TINY.reward
 
 
 def test_until_solved_stops_and_tells_the_time(tmp_path, monkeypatch, capsys):
