@@ -1,7 +1,7 @@
 """How good the policies are that come with the package: every table of theirs in the documents.
 
 python benchmarks/policies.py                        # minutes; --episodes 4 for a glance
-python benchmarks/policies.py --swarm runs/recipe/safe --flag runs/flag --race runs/race
+python benchmarks/policies.py --swarm runs/recipe/fine --flag runs/flag --race runs/race
 """
 
 from __future__ import annotations

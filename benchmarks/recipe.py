@@ -30,12 +30,13 @@ class Stage:
     of: tuple[str, ...] = ()
 
 
-def finer(collision: float, conflict: float) -> Settings:
+def finer(timesteps: int, learning_rate: float, **penalties: float) -> Settings:
     """Settings of a stage that goes on from another."""
-    reward = replace(SETTINGS["swarm"].reward, collision=collision, conflict=conflict)
+    settings = SETTINGS["swarm"]
     return replace(
-        SETTINGS["swarm"], timesteps=30_000_000, minibatch=8192, learning_rate=6e-4, reward=reward
-    )
+        settings, timesteps=timesteps, minibatch=8192, learning_rate=learning_rate,
+        reward=replace(settings.reward, **penalties),
+    )  # fmt: skip
 
 
 STAGES = {
@@ -43,10 +44,13 @@ STAGES = {
     "flag": Stage("flag", SETTINGS["flag"]),
     "race": Stage("race", SETTINGS["race"]),
     "joint": Stage("swarm", SETTINGS["swarm"], of=FORMING),
-    # Smaller steps of learning and dearer collisions, twice; shipped as swarm.npz
-    "fine": Stage("swarm", finer(collision=10.0, conflict=0.15), "joint", FORMING),
+    # Smaller steps of learning and dearer collisions, then dearer meetings; shipped as swarm.npz
+    "fine": Stage(
+        "swarm", finer(30_000_000, 6e-4, collision=10.0, conflict=0.15), "joint", FORMING
+    ),
     "safe": Stage(
-        "swarm", finer(collision=20.0, conflict=0.2), "fine", (*FORMING, "flag", "follow")
+        "swarm", finer(15_000_000, 4e-4, collision=15.0, conflict=0.25), "fine",
+        (*FORMING, "flag", "follow"),
     ),
 }  # fmt: skip
 
@@ -57,7 +61,6 @@ def main() -> None:
     parser.add_argument("--only", choices=STAGES, nargs="+", default=list(STAGES))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--timesteps", type=int, help="per stage, for a trial")
-    parser.add_argument("--threads", type=int, default=1, help="of torch")
     arguments = parser.parse_args()
     mixture = tasks.TASKS["swarm"]
     for name in arguments.only:
@@ -66,7 +69,7 @@ def main() -> None:
         train(
             stage.task, seed=arguments.seed, timesteps=arguments.timesteps,
             settings=stage.settings, init_from=stage.start and arguments.folder / stage.start,
-            threads=arguments.threads, out=arguments.folder / name,
+            out=arguments.folder / name,
         )  # fmt: skip
 
 

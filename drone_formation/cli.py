@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--num-drones", type=int, help="per swarm (default: 64)")
     sub.add_argument("--num-swarms", type=int, help="flown side by side (default: 1,024 drones)")
     sub.add_argument("--assignment", choices=("fixed", "optimal"), help="of drones to slots")
-    sub.add_argument("--threads", type=int, help="of torch (default: all processors, at most 8)")
+    sub.add_argument("--threads", type=int, default=1, help="of torch")
     sub.add_argument("--checkpoint-every", type=_count, default=2_500_000, help="drone-steps")
 
     sub = command("evaluate", _evaluate, "measure a pilot over many episodes")

@@ -555,7 +555,7 @@ def train(
     force: bool = False,
     settings: Settings | None = None,
     checkpoint_every: int = 2_500_000,
-    threads: int | None = None,
+    threads: int = 1,
     evaluation_episodes: int = 16,
 ) -> Result:
     """Train one policy that all drones of a swarm share.
@@ -576,7 +576,7 @@ def train(
         force: replace the run in ``out``.
         settings: other settings than ``SETTINGS[task]``.
         checkpoint_every: drone-steps between checkpoints.
-        threads: of torch; by default the processors available, at most 8.
+        threads: of torch.  The networks are so small that a second one slows them down.
         evaluation_episodes: flown at the end, without exploration noise, on unseen seeds.
 
     Raises:
@@ -624,7 +624,7 @@ def train(
     if resume is None:  # not before everything else has proven sound
         folder = _new_folder(job.task, out, force)
         job.write(folder)
-    threads = threads or min(len(_processors()), 8)
+    threads = validation.integer("threads", threads, 1)
     print(
         f"training {TASKS[job.task].id}: {job.num_swarms} swarms of {job.num_drones} drones, "
         f"seed {job.seed}, {threads} torch threads; run folder {folder}",
@@ -876,12 +876,6 @@ def _asking_to_stop(keeper: Keeper) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _processors() -> set[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return os.sched_getaffinity(0)
-    return set(range(os.cpu_count() or 1))
 
 
 def _write_text(path: Path, text: str) -> None:

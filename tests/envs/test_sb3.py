@@ -23,6 +23,7 @@ from stable_baselines3.common.vec_env import (
 
 import drone_formation
 from drone_formation.envs.sb3 import DroneVecEnv
+from drone_formation.observation import observation_size
 
 from .helpers import assert_same, flights
 
@@ -39,9 +40,9 @@ def still(env: DroneVecEnv, *climbers: int) -> np.ndarray:
 def test_spaces() -> None:
     env = DroneVecEnv("DroneFlag-v0", S, **OPTIONS)
     assert env.num_envs == S * N
-    assert env.observation_space.shape == (40,)
+    assert env.observation_space.shape == (observation_size(),)
     assert env.action_space.shape == (4,)
-    assert env.reset().shape == (S * N, 40)
+    assert env.reset().shape == (S * N, observation_size())
 
 
 def test_ends() -> None:
@@ -58,7 +59,7 @@ def test_ends() -> None:
             if not dones[row]:
                 assert info == {}
                 continue
-            assert info["terminal_observation"].shape == (40,)
+            assert info["terminal_observation"].shape == (observation_size(),)
             assert horizon or info["crashed"]
             assert info["TimeLimit.truncated"] is not info["crashed"]
             assert info["episode"]["r"] == pytest.approx(returns[row], abs=1e-5)
@@ -250,7 +251,7 @@ def supersuit_rows(swarms: int = 2) -> Any:
 def test_supersuit_rows_reach_the_horizon_and_truncate() -> None:
     env = supersuit_rows()
     first = env.reset()
-    assert first.shape == (2 * N, 40)
+    assert first.shape == (2 * N, observation_size())
     assert not np.array_equal(first[:N], first[N:])  # copies are worlds of their own
     actions = np.zeros((2 * N, 4), np.float32)
     actions[1] = 1  # crashes now and then; nobody leaves

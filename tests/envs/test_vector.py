@@ -9,6 +9,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers import vector as wrappers
 
 import drone_formation
+from drone_formation.observation import observation_size
 
 from .helpers import IDS, flights
 
@@ -60,7 +61,7 @@ def test_wrappers() -> None:
     envs = wrappers.NormalizeObservation(wrappers.FlattenObservation(envs))
     envs = wrappers.NormalizeReward(envs)
     observations, _ = envs.reset(seed=0)
-    assert observations.shape == (3, N * 40)
+    assert observations.shape == (3, N * observation_size())
     episodes = []
     for _ in range(35):
         observations, *_, infos = envs.step(envs.action_space.sample())

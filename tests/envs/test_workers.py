@@ -13,6 +13,7 @@ import torch
 
 import drone_formation
 from drone_formation import Swarms
+from drone_formation.observation import observation_size
 
 OPTIONS = {"num_drones": 6, "max_steps": 20}
 
@@ -84,7 +85,7 @@ def test_supersuit_with_processes():
     env = drone_formation.parallel_env("DroneFlag-v0", **OPTIONS)
     vec = supersuit.pettingzoo_env_to_vec_env_v1(env)
     vec = supersuit.concat_vec_envs_v1(vec, 2, num_cpus=2, base_class="stable_baselines3")
-    assert vec.reset().shape == (12, 40)
+    assert vec.reset().shape == (12, observation_size())
     for _ in range(25):
         observations, *_ = vec.step(np.zeros((12, 4), np.float32))
     assert np.isfinite(observations).all()
@@ -100,7 +101,7 @@ def test_sb3_subprocesses():
         )
 
     vec = SubprocVecEnv([make, make], start_method="spawn")
-    assert vec.reset().shape == (2, 6 * 40)
+    assert vec.reset().shape == (2, 6 * observation_size())
     observations, *_ = vec.step(np.zeros((2, 6, 4), np.float32))
     assert np.isfinite(observations).all()
     vec.close()
