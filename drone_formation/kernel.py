@@ -152,7 +152,9 @@ PRECISION_SCALE = np.float32(0.1)
 CONFLICT_MARGIN = np.float32(1.5)  # collision distances; targets stand at least so far apart
 GRAZE = np.float32(0.2)  # collision distances within which passing another begins to cost
 HORIZON = np.float32(1.5)  # s, how far ahead meetings are looked for
-CAUTION = np.float32(1.02)  # factor on what rules a meeting out, far above all rounding
+LEAST = np.float32(0.01)  # conflicts below this are none: formations may stand at the very margin
+MATTERS = np.float32(1 - 0.01 / 3)  # share of the margin from where on a conflict reaches that
+CAUTION = np.float32(1.005)  # factor on what rules a meeting out, far above all rounding
 
 _OPTIONS = {"error_model": "numpy", "nogil": True}
 
@@ -1093,7 +1095,7 @@ def search_tiles(
         if greatest(tiles, (t * TILE_ROWS + TILE_NAME + ALERT) * LANES) > ZERO:
             box_gaps(boxes, num_blocks, BOX_SWEPT, box_of(boxes, BOX_SWEPT, t))
             for theirs in range(num_blocks):
-                if boxes[BOX_GAP, theirs] < CAUTION * margin * margin:
+                if boxes[BOX_GAP, theirs] < margin * margin:
                     heed(tile, tile_of(tiles, theirs), TILE_NAME, margin, mask)
         for lane in range(LANES):
             drone = order[t * LANES + lane]
@@ -1162,17 +1164,27 @@ def top_speed(blocks, first, num_blocks, scratch):
 
 @inlined
 def watch(rows, nearest, name, margin, fastest):
-    """Forget each lane's threats, and put it on alert unless nobody is near enough to be one.
+    """Forget each lane's threats, and put it on alert where they must be looked for.
 
-    Two drones do not meet within the horizon where they are farther apart than both can fly until
-    then, so that a swarm at rest need not look.  ``nearest`` and ``name`` are numbers of rows.
+    They need not be where the nearest drone is farther away than both can fly until the horizon,
+    as in a swarm at rest, nor where two drones touch this one: nothing is worse.  ``nearest``, the
+    first of the nearest drones' keys, and ``name`` are numbers of rows.
     """
+    touching = touching_within(margin)
     for lane in range(LANES):
-        reach = margin + HORIZON * (speed_of(rows, lane) + fastest)
-        near = (rows[nearest, lane] < CAUTION * reach * reach) & (rows[0, lane] < SANE)
-        rows[name + ALERT, lane] = ONE if near else ZERO
-        rows[name + THREATS, lane] = FARTHEST
-        rows[name + THREATS + 1, lane] = FARTHEST
+        reach = MATTERS * margin + HORIZON * (speed_of(rows, lane) + fastest)
+        there = rows[0, lane] < SANE
+        near = (rows[nearest, lane] < CAUTION * reach * reach) & there
+        settled = (rows[nearest + 1, lane] < touching) & there
+        rows[name + ALERT, lane] = ONE if near & (not settled) else ZERO
+        rows[name + THREATS, lane] = rows[nearest, lane] if settled else FARTHEST
+        rows[name + THREATS + 1, lane] = rows[nearest + 1, lane] if settled else FARTHEST
+
+
+@inlined
+def touching_within(margin):
+    """Squared distance below which drones collide."""
+    return margin * margin * (ONE / (CONFLICT_MARGIN * CONFLICT_MARGIN))
 
 
 @inlined
@@ -1201,16 +1213,18 @@ def may_meet(motion, limit):
 def meet(motion, margin):
     """Where a drone in relative motion will be when it passes, how far away, and how bad that is.
 
-    Both are led on along their present velocities, for up to the horizon.
+    Both are led on along their present velocities, for up to the horizon, unless they touch now.
     """
     x, y, z, u, v, w = motion
     time = -(x * u + y * v + z * w) / (u * u + v * v + w * w + TINY)
     time = ZERO if time < ZERO else (HORIZON if time > HORIZON else time)
+    time = ZERO if x * x + y * y + z * z < touching_within(margin) else time
     x, y, z = x + time * u, y + time * v, z + time * w
     miss = math.sqrt(x * x + y * y + z * z)
     nearness = (margin - miss) * (CONFLICT_MARGIN / (CONFLICT_MARGIN - ONE)) / margin
     nearness = clamp(nearness if nearness > ZERO else ZERO, ONE)
-    return x, y, z, miss, nearness * (ONE - time * (ONE / HORIZON))
+    conflict = nearness * (ONE - time * (ONE / HORIZON))
+    return x, y, z, miss, conflict if conflict >= LEAST else ZERO
 
 
 @inlined
@@ -1219,7 +1233,7 @@ def heed(rows, others, name, margin, mask):
 
     Few drones meet, so two are looked at roughly first.
     """
-    limit = CAUTION * margin * margin
+    limit = CAUTION * (MATTERS * margin) * (MATTERS * margin)
     for that in range(0, LANES, 2):
         other0 = (
             others[0, that], others[1, that], others[2, that],

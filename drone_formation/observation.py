@@ -7,10 +7,11 @@ problem looks the same wherever a drone is and whichever way it faces.  ``squash
 ``meeting_0`` and ``meeting_1`` spare a policy the arithmetic of closing speeds.  Every other drone
 of the swarm, near or far, is led on along its present velocity, as one is oneself, for up to 1.5 s.
 Where it will pass within 1.5 collision distances, that is bad to the degree of ``1 - time / 1.5 s``
-times a share, which is 1 where they would collide and falls to 0 at 1.5 collision distances.  The
-two worst are shown: in which direction each will pass, and its velocity relative to one's own, both
-times this degree.  That of the worst is the reward's ``conflict``.  Whom one will meet in a second
-is seldom among one's nearest now.
+times a share, which is 1 where they would collide and falls to 0 at 1.5 collision distances; less
+than 0.01 counts as nothing, and touching now as 1.  The two worst are shown (of several that touch,
+the nearest): in which direction each will pass, and its velocity relative to one's own, both times
+this degree.  That of the worst is the reward's ``conflict``.  Whom one will meet in a second is
+seldom among one's nearest now.
 """
 
 from __future__ import annotations

@@ -141,6 +141,8 @@ def meetings(swarms):
     drift = velocity[:, None] - velocity[:, :, None]
     closing, swept = -(offset * drift).sum(axis=-1), (drift * drift).sum(axis=-1)
     time = np.clip(closing / (swept + 1e-9), 0, 1.5)
+    gap = np.linalg.norm(offset, axis=-1)
+    time[gap < swarms.collision_distance] = 0
     miss = offset + time[..., None] * drift
     length = np.linalg.norm(miss, axis=-1)
     nearness = np.clip(3 - 2 * length / swarms.collision_distance, 0, 1)
@@ -148,10 +150,11 @@ def meetings(swarms):
         swarms.active[:, None] & swarms.active[:, :, None] & ~np.eye(swarms.num_drones, dtype=bool)
     )
     conflict = nearness * (1 - time / 1.5) * there
+    conflict[conflict < 0.01] = 0
     seen = np.concatenate(
         [miss / (length[..., None] + 1e-9), squash(drift, VELOCITY_SCALE)], axis=-1
     )
-    worst = np.argsort(-conflict, axis=-1)[..., :2]
+    worst = np.lexsort((gap, -conflict), axis=-1)[..., :2]
     if swarms.num_drones == 1:
         worst = np.repeat(worst, 2, axis=-1)
     pick = worst[..., None]
@@ -207,6 +210,20 @@ def test_observation_follows_its_table(task, num_drones, neighbours):
         actions = rng.normal(0, 0.15, (2, num_drones, 4)).astype(np.float32)
         swarms.step(actions)
         assert np.abs(swarms.observations).max() <= 1
+
+
+@pytest.mark.parametrize("num_drones", [1, 3, 37, 64, 200])
+def test_of_several_that_touch_the_nearest_are_shown(num_drones):
+    swarms = Swarms("flag", 1, num_drones, seed=3, neighbours=0)
+    swarms.reset()
+    rng = np.random.default_rng(num_drones)
+    position, velocity = rng.normal(size=(2, 1, num_drones, 3))
+    swarms.place(position=min(0.02 * num_drones, 1.5) * position, velocity=velocity)
+    expected = meetings(swarms)
+    columns = [part.columns for part in observation_table(0) if part.name.startswith("meeting")]
+    seen = swarms.observations[..., columns[0].start : columns[-1].stop]
+    np.testing.assert_allclose(seen, expected.reshape(1, num_drones, 12), atol=2e-5)
+    assert num_drones == 1 or np.abs(expected).max() > 0.5
 
 
 @pytest.mark.parametrize("num_drones", [2, 5, 16, 64, 128, 129, 300])
