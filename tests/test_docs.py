@@ -89,6 +89,12 @@ def test_readme_describes_the_observation() -> None:
     assert not slices, f"the README leaves out {[part.name for part in slices]}"
 
 
+def test_readme_tells_the_observations_length() -> None:
+    readme, size = text("README.md"), observation_table()[-1].columns.stop
+    assert f"obs (64, {size}), action (64, 4)" in readme
+    assert f"# (8, 64, {size}) float32" in readme
+
+
 def test_files_that_the_guide_names_exist() -> None:
     guide = text("CONTRIBUTING.md")
     named = re.findall(r"\b((?:tests|benchmarks|docs|drone_formation)/[\w/]+\.py)\b", guide)
