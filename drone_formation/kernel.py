@@ -114,7 +114,7 @@ STARTED = 9  # 1 after the first reset
 MAX_STEPS = 10  # steps in an episode
 SWARM_COLUMNS = 11
 
-# ---- entries of the settings (float32) ---------------------------------------------------------
+# ---- entries of each swarm's settings (float32) ------------------------------------------------
 TIME_STEP = 0
 ARENA = 1  # 3
 DIAGONAL = 4
@@ -1944,12 +1944,12 @@ def advance(
     for swarm in range(begin, end):
         if fresh:
             begin_episode(
-                blocks, swarm, num_blocks, table, frequencies, settings, neighbours, scratch,
-                waves, tiles, boxes, orders[swarm], observations,
+                blocks, swarm, num_blocks, table, frequencies, settings[swarm], neighbours,
+                scratch, waves, tiles, boxes, orders[swarm], observations,
             )  # fmt: skip
         else:
             step_swarm(
-                blocks, swarm, num_blocks, table, frequencies, rings, settings, neighbours,
+                blocks, swarm, num_blocks, table, frequencies, rings, settings[swarm], neighbours,
                 scratch, waves, tiles, boxes, orders[swarm], actions, observations, finals,
                 rewards, crashed,
             )  # fmt: skip

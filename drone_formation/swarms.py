@@ -6,7 +6,7 @@ import os
 import secrets
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
@@ -35,6 +35,20 @@ def _compilation_notice() -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+def _reward(name: str, value: Any) -> RewardWeights | dict[str, RewardWeights]:
+    """``value``: weights, or those of some tasks by name."""
+    if isinstance(value, Mapping):
+        return {
+            validation.choice(f"{name}: a task", task, TASKS): validation.instance(
+                f"{name} of {task}", weights, RewardWeights, RewardWeights()
+            )
+            for task, weights in value.items()
+        }
+    if not isinstance(value, RewardWeights):
+        raise TypeError(f"{name} must be RewardWeights or a mapping to them, got {value!r}")
+    return value
 
 
 def _within(
@@ -84,7 +98,8 @@ class Swarms:
         assignment: "fixed" (drone i flies to slot i) or "optimal" (least summed squared distance).
         neighbours: how many of the nearest drones are observed, 0 to 8.
         collision_distance: m, between centres, 0.01 to 100.
-        reward: weights of the reward's terms.
+        reward: weights of the reward's terms; for a mixed task also a mapping from the names of
+            its tasks to weights, those not named having the default ones.
         crash: what becomes of a drone that leaves the arena: "respawn" (put back at random) or
             "terminate" (gone until the reset).
         num_threads: threads that share the swarms.
@@ -114,7 +129,7 @@ class Swarms:
         assignment: str = "fixed",
         neighbours: int = 2,
         collision_distance: float = 1.0,
-        reward: RewardWeights | None = None,
+        reward: RewardWeights | Mapping[str, RewardWeights] | None = None,
         crash: str = "respawn",
         num_threads: int = 1,
         points: Any = None,
@@ -136,8 +151,7 @@ class Swarms:
             raise ValueError(
                 f"collision_distance must be from 0.01 to 100, got {collision_distance!r}"
             )
-        reward = validation.instance("reward", reward, RewardWeights, RewardWeights())
-        self._reward_weights = reward
+        self._reward_weights = _reward("reward", RewardWeights() if reward is None else reward)
         self.crash = validation.choice("crash", crash, ("respawn", "terminate"))
         self.num_threads = validation.integer("num_threads", num_threads, 1)
         points, colours = self._own_formation(points, colours, num_drones)
@@ -154,6 +168,7 @@ class Swarms:
         self._table = np.zeros((S, kernel.SWARM_COLUMNS), np.int64)
         self._frequencies = np.zeros((S, HARMONICS, 2))
         self._rings = np.zeros((S, 1, 6), np.float32)
+        self.tasks = [task] * S  #: name of each swarm's present task
         self._settings = self._make_settings()
         # For the neighbour search of large swarms: see ``kernel.search_tiles``
         many = self._blocks_per_swarm > kernel.FEW_BLOCKS
@@ -178,7 +193,6 @@ class Swarms:
         self._crashed = np.zeros((S, N), np.bool_)
         self._truncated = np.zeros(S, np.bool_)
         self.colours = np.zeros((S, N, 3), np.uint8)  #: (S, N, 3) RGB, of each drone's slot
-        self.tasks = [task] * S  #: name of each swarm's present task
         self._no_actions = np.zeros(0, np.float32)
         self._pool: ThreadPoolExecutor | None = None
         self._pool_process = 0
@@ -233,12 +247,20 @@ class Swarms:
         settings[kernel.SUBSTEPS] = self.substeps
         settings[kernel.LATE_FROM] = self.max_steps - self.late_steps + 1
         settings[kernel.RING_RADIUS_SQUARED] = RING_RADIUS**2
-        settings[kernel.WEIGHTS : kernel.WEIGHTS + 9] = self._reward_weights.as_row()
         settings[kernel.OFFSET_SCALES : kernel.OFFSET_SCALES + 3] = observation.OFFSET_SCALES
         settings[kernel.VELOCITY_SCALE] = observation.VELOCITY_SCALE
         settings[kernel.RATE_SCALE] = observation.RATE_SCALE
         settings[kernel.NEIGHBOUR_SCALE] = observation.NEIGHBOUR_SCALE
-        return settings
+        table = np.tile(settings, (self.num_swarms, 1))
+        for swarm in range(self.num_swarms):
+            table[swarm, kernel.WEIGHTS : kernel.WEIGHTS + 9] = self._weights_of(swarm)
+        return table
+
+    def _weights_of(self, swarm: int) -> np.ndarray:
+        weights = self._reward_weights
+        if not isinstance(weights, RewardWeights):
+            weights = weights.get(self.tasks[swarm], RewardWeights())
+        return weights.as_row()
 
     @property
     def late_steps(self) -> int:
@@ -295,6 +317,7 @@ class Swarms:
         self._frequencies[swarm, :, 0] = plan.frequencies
         self._frequencies[swarm, :, 1] = plan.frequencies * CONTROL_STEP
         self.tasks[swarm] = plan.task
+        self._settings[swarm, kernel.WEIGHTS : kernel.WEIGHTS + 9] = self._weights_of(swarm)
         self.colours[swarm] = plan.colours
 
         lanes = np.zeros((kernel.ROWS, self._blocks_per_swarm * kernel.LANES), np.float32)
@@ -498,16 +521,14 @@ class Swarms:
         rows[...] = np.moveaxis(lanes.reshape(self.num_swarms, -1, kernel.LANES, count), 3, 2)
 
     @property
-    def reward_weights(self) -> RewardWeights:
+    def reward_weights(self) -> RewardWeights | Mapping[str, RewardWeights]:
         """Weights of the reward's terms; new ones may be set at any time and count at once."""
         return self._reward_weights
 
     @reward_weights.setter
-    def reward_weights(self, weights: RewardWeights) -> None:
-        if not isinstance(weights, RewardWeights):
-            raise TypeError(f"reward_weights must be RewardWeights, got {weights!r}")
-        self._reward_weights = weights
-        self._settings[kernel.WEIGHTS : kernel.WEIGHTS + 9] = weights.as_row()
+    def reward_weights(self, weights: RewardWeights | Mapping[str, RewardWeights]) -> None:
+        self._reward_weights = _reward("reward_weights", weights)
+        self._settings = self._make_settings()
 
     @property
     def position(self) -> np.ndarray:
@@ -702,6 +723,7 @@ class Swarms:
             setattr(self, name, state[name].copy())
         self._table[:, kernel.VISITS] = 0  # the sort is not part of the state
         self.tasks = list(state["tasks"])
+        self._settings = self._make_settings()  # its weights follow the tasks
         for generator, saved in zip(self._generators, state["generators"], strict=True):
             generator.bit_generator.state = saved
 

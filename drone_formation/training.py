@@ -26,9 +26,9 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,10 @@ class Settings:
         gamma, gae_lambda, clip_range: of PPO.
         hidden: sizes of the hidden layers, of policy and value network each.
         log_sigma: logarithm of the exploration noise at the start.
+        renewed_log_sigma: the same where training starts from a policy, whose own noise has become
+            too small to find anything new.
         neighbours, assignment, reward: as in ``Swarms``.
+        reward_of: other weights for some tasks of a mixed one, by their names.
         leniency: share of the budget over which what collisions, meetings ahead and crashes cost
             rises from a tenth to the full weight; 0 for the full weight from the start.
     """
@@ -104,21 +107,28 @@ class Settings:
     clip_range: float = 0.2
     hidden: tuple[int, ...] = (64, 64)
     log_sigma: float = -1.0
+    renewed_log_sigma: float = -1.6
     neighbours: int = 4
     assignment: str = "fixed"
     reward: RewardWeights = RewardWeights(collision=10.0, crash=10.0)  # noqa: RUF009 (frozen)
+    reward_of: Mapping[str, RewardWeights] = field(default_factory=dict)
     leniency: float = 0.5
 
-    def reward_at(self, share: float) -> RewardWeights:
-        """The weights once this share of the budget is spent."""
+    def reward_at(self, share: float) -> RewardWeights | dict[str, RewardWeights]:
+        """The weights once this share of the budget is spent, by task where tasks differ."""
         part = min(0.1 + 0.9 * share / self.leniency, 1.0) if self.leniency else 1.0
-        full = self.reward
-        return replace(
-            full,
-            collision=part * full.collision,
-            conflict=part * full.conflict,
-            crash=part * full.crash,
-        )
+
+        def lenient(full: RewardWeights) -> RewardWeights:
+            return replace(
+                full,
+                collision=part * full.collision,
+                conflict=part * full.conflict,
+                crash=part * full.crash,
+            )
+
+        if not self.reward_of:
+            return lenient(self.reward)
+        return {task: lenient(self.reward_of.get(task, self.reward)) for task in TASKS}
 
 
 #: Settings of each task; those not named here have the defaults.
@@ -170,6 +180,9 @@ class Job:
             settings = about["settings"]
             settings["hidden"] = tuple(settings["hidden"])
             settings["reward"] = RewardWeights(**settings["reward"])
+            settings["reward_of"] = {
+                task: RewardWeights(**weights) for task, weights in settings["reward_of"].items()
+            }
             about["settings"] = Settings(**settings)
             return cls(**{name: about[name] for name in cls.__dataclass_fields__})
         except (ValueError, KeyError, TypeError) as error:
@@ -618,7 +631,7 @@ def train(
         "max_steps": job.settings.max_steps,
         "neighbours": job.settings.neighbours,
         "assignment": job.settings.assignment,
-        "reward": job.settings.reward,
+        "reward": job.settings.reward_at(1.0),
     }
     env = DroneVecEnv(job.task, job.num_swarms, stagger=True, **options)
     if resume is None:  # not before everything else has proven sound
@@ -653,7 +666,7 @@ def _run(job, env, folder, checkpoint, first_pilot, began, checkpoint_every, epi
     if checkpoint is None:
         model = new_model(stopwatch, job, rate)
         if first_pilot is not None:
-            start_from(model, first_pilot)
+            start_from(model, first_pilot, job.settings.renewed_log_sigma)
     else:
         model = PPO.load(
             checkpoint / "model.zip", env=stopwatch, device="cpu", force_reset=False,
@@ -747,8 +760,8 @@ def minibatch(rows: int, wanted: int) -> int:
     return next(rows // parts for parts in range(-(-rows // wanted), rows + 1) if rows % parts == 0)
 
 
-def start_from(model: PPO, pilot: TrainedPilot) -> None:
-    """Put a pilot's networks into a model of the same shape."""
+def start_from(model: PPO, pilot: TrainedPilot, log_sigma: float) -> None:
+    """Put a pilot's networks into a model of the same shape, and renew the exploration noise."""
     modules = {
         "policy": [*model.policy.mlp_extractor.policy_net, model.policy.action_net],
         "value": [*model.policy.mlp_extractor.value_net, model.policy.value_net],
@@ -759,8 +772,7 @@ def start_from(model: PPO, pilot: TrainedPilot) -> None:
             for module, (weight, bias) in zip(linear, pilot.layers(name), strict=False):
                 module.weight.copy_(torch.from_numpy(weight.T.copy()))
                 module.bias.copy_(torch.from_numpy(bias))
-        if "log_sigma" in pilot.arrays:
-            model.policy.log_std.copy_(torch.from_numpy(pilot.arrays["log_sigma"]))
+        model.policy.log_std.fill_(log_sigma)
 
 
 def evaluate_pilot(pilot: TrainedPilot, job: Job, episodes: int, seed: int) -> Evaluation:
@@ -768,7 +780,7 @@ def evaluate_pilot(pilot: TrainedPilot, job: Job, episodes: int, seed: int) -> E
     return evaluate(
         pilot, job.task, episodes, seed=seed, num_drones=job.num_drones,
         max_steps=EVALUATION_STEPS, assignment=job.settings.assignment,
-        neighbours=pilot.neighbours, reward=job.settings.reward,
+        neighbours=pilot.neighbours, reward=job.settings.reward_at(1.0),
     )  # fmt: skip
 
 

@@ -235,6 +235,20 @@ def test_penalties_rise_to_their_full_weights():
     assert replace(settings, leniency=0.0).reward_at(0.0) == full
 
 
+def test_tasks_of_a_mixture_may_have_weights_of_their_own(tmp_path):
+    full = training.RewardWeights(conflict=2)
+    settings = replace(
+        TINY, reward=full, leniency=0.5, reward_of={"follow": replace(full, conflict=6)}
+    )
+    weights = settings.reward_at(0.25)
+    assert set(weights) == set(TASKS)
+    assert weights["follow"].conflict == pytest.approx(3.3)
+    assert weights["flag"].conflict == pytest.approx(1.1)
+    job = training._plan_job("swarm", None, None, 0, None, False, 2, 4, settings)
+    job.write(tmp_path)
+    assert training.Job.read(tmp_path) == job
+
+
 def test_training_sets_the_weights_of_its_swarms(tmp_path, monkeypatch):
     seen = []
     reward_at = training.Settings.reward_at
@@ -249,7 +263,7 @@ def test_training_sets_the_weights_of_its_swarms(tmp_path, monkeypatch):
         training, "DroneVecEnv", lambda *a, **k: made.append(make(*a, **k)) or made[0]
     )
     train(out=tmp_path / "run")
-    assert seen == pytest.approx([k / 6 for k in range(6)])
+    assert seen == pytest.approx([1, *(k / 6 for k in range(6))])  # the first: of the run
     assert made[0].swarms.reward_weights == reward_at(TINY, 5 / 6) == TINY.reward
 
 
@@ -275,7 +289,11 @@ def test_the_final_evaluation_is_printed_and_kept(tmp_path, monkeypatch, capsys)
 def test_starting_from_a_trained_policy(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(PPO, "train", lambda self: None)  # keep the networks as they start
     result = train("cube", out=tmp_path / "run", timesteps=UPDATE, init_from=whole.run)
-    assert same_networks(result.pilot, whole.pilot)
+    noise = result.pilot.arrays.pop("log_sigma")
+    np.testing.assert_allclose(noise, TINY.renewed_log_sigma)  # so that it explores again
+    assert set(result.pilot.arrays) == set(whole.pilot.arrays) - {"log_sigma"}
+    for name, values in result.pilot.arrays.items():
+        assert (values == whole.pilot.arrays[name]).all(), name
     assert result.pilot.hidden == TINY.hidden
 
 

@@ -47,7 +47,7 @@ def nearest_found(swarms, neighbours):
     scratch, _, tiles, boxes = swarms._workspaces[0]
     kernel.find_nearest(
         swarms._blocks, 0, blocks, neighbours, mask, tiles, boxes, swarms._orders[0],
-        swarms._table[0], swarms._settings, scratch, False,
+        swarms._table[0], swarms._settings[0], scratch, False,
     )  # fmt: skip
     keys = swarms._read(kernel.NEAR, neighbours)[0]
     names = keys.view(np.int32) & ~np.int32(mask)
@@ -321,8 +321,39 @@ def test_the_weights_of_the_reward_may_change_in_mid_flight():
     twin.reward_weights = RewardWeights(progress=50)
     assert (swarms.step(actions).rewards != twin.step(actions).rewards).all()
     assert (swarms.position == twin.position).all()
-    with pytest.raises(TypeError, match="reward_weights must be RewardWeights, got None"):
+    with pytest.raises(TypeError, match=r"reward_weights must be RewardWeights or .* got None"):
         twin.reward_weights = None
+
+
+def test_tasks_of_a_mixture_may_have_weights_of_their_own():
+    reward = {"flag": RewardWeights(progress=50), "follow": RewardWeights(approach=7)}
+    mixed = Swarms("swarm", 12, 8, seed=3, reward=reward)
+    mixed.reset()
+    state = mixed.get_state()
+    actions = np.full((12, 8, 4), 0.1, np.float32)
+    rewards = mixed.step(actions).rewards.copy()
+    assert {"flag", "follow", "cube"} <= set(mixed.tasks)
+    for task in set(mixed.tasks):
+        alone = Swarms("swarm", 12, 8, seed=3, reward=reward.get(task))
+        alone.reset()
+        which = np.array(mixed.tasks) == task
+        assert (alone.step(actions).rewards[which] == rewards[which]).all()
+    mixed.reset()
+    mixed.set_state(state)  # other tasks, and so other weights
+    assert (mixed.step(actions).rewards == rewards).all()
+
+
+@pytest.mark.parametrize(
+    ("reward", "error", "words"),
+    [
+        ({"flug": RewardWeights()}, ValueError, "reward: a task must be one of .*'flug'"),
+        ({"flag": 3.0}, TypeError, "reward of flag must be a RewardWeights"),
+        (3.0, TypeError, "reward must be RewardWeights or a mapping"),
+    ],
+)
+def test_weights_that_are_none_are_refused(reward, error, words):
+    with pytest.raises(error, match=words):
+        Swarms("swarm", reward=reward)
 
 
 def test_collisions_are_judged_within_the_step():

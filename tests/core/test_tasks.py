@@ -80,7 +80,7 @@ def test_the_classics_stand_where_they_should():
 @pytest.mark.parametrize("name", ["flag", "cube", "sphere", "hover"])
 def test_the_usual_arena(name):
     assert Swarms(name, 1, 64).arena.tolist() == BASE_ARENA.tolist()
-    assert Swarms(name, 1, 64)._settings[kernel.DIAGONAL] == pytest.approx(87.178, abs=1e-3)
+    assert Swarms(name, 1, 64)._settings[0, kernel.DIAGONAL] == pytest.approx(87.178, abs=1e-3)
 
 
 def test_the_conga_line_keeps_its_spacing():
@@ -290,7 +290,7 @@ def test_metrics_by_hand():
     for step in range(1, 51):
         swarms.step(rng.normal(0, 0.05, (1, 16, 4)).astype(np.float32))
         distance = swarms.distance.astype(float)
-        score += (1 - distance / swarms._settings[kernel.DIAGONAL] - swarms.colliding).mean()
+        score += (1 - distance / swarms._settings[0, kernel.DIAGONAL] - swarms.colliding).mean()
         if step > 40:
             late.append(distance)
         if step >= 40:
