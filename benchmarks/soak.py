@@ -1,6 +1,6 @@
 """Long flights, looking for what only shows after a while: ``python benchmarks/soak.py``.
 
-Half of the drone-steps are flown with random actions and half by a pilot.  Every observation and
+Half of the drone-steps are flown with random actions and half by a trained pilot.  Every observation and
 reward is checked to be finite and within bounds, every quaternion to be of unit length, and memory
 not to grow.  The exit status is 1 when one of them is not so.
 """
@@ -102,7 +102,7 @@ def main() -> int:
     """Soak, and print the figures; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--drone-steps", type=float, default=1e9, help="in all")
-    parser.add_argument("--pilot", default="classical", help="classical, or a policy")
+    parser.add_argument("--pilot", default="swarm", help="a policy, or classical (slow: it plans)")
     parser.add_argument("--task", default="swarm", choices=tuple(TASKS))
     parser.add_argument("--num-swarms", type=int, default=16)
     parser.add_argument("--num-drones", type=int, default=64)
