@@ -236,16 +236,17 @@ class TrainedPilot:
 
 
 def _times(rows: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """``rows @ weight``, 64 rows at a time: so little that BLAS starts no threads for it.
+    """``rows @ weight``, so few rows at a time that BLAS starts no threads for them.
 
     On a machine with other work they are a hundred times slower than none, as they spin while
-    they wait for each other.
+    they wait for each other.  OpenBLAS works alone up to 2^18 multiplications.
     """
     size, result = weight.shape
     product = np.empty((len(rows), result), np.float32)
-    whole = len(rows) // 64 * 64
-    blocks = rows[:whole].reshape(whole // 64, 64, size)
-    np.matmul(blocks, weight, out=product[:whole].reshape(whole // 64, 64, result))
+    few = max(1, 2**18 // (size * result))
+    whole = len(rows) // few * few
+    blocks = rows[:whole].reshape(whole // few, few, size)
+    np.matmul(blocks, weight, out=product[:whole].reshape(whole // few, few, result))
     np.matmul(rows[whole:], weight, out=product[whole:])
     return product
 
