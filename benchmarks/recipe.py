@@ -10,6 +10,7 @@ import argparse
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -22,20 +23,25 @@ FORMING = ("idle", "hover", "sphere", "orbit", "follow", "cube", "conga", "flag"
 
 @dataclass(frozen=True)
 class Stage:
-    """One training run: its task, its settings, where it starts, what a mixed task draws from."""
+    """One training run: its task and settings, where it starts, what a mixed task draws from."""
 
     task: str
     settings: Settings
     start: str | None = None
     of: tuple[str, ...] = ()
+    num_drones: int = 64
 
 
-def finer(timesteps: int, learning_rate: float, **penalties: float) -> Settings:
-    """Settings of a stage that goes on from another."""
+def finer(timesteps: int, learning_rate: float, follow: float, **changes: Any) -> Settings:
+    """Settings of a stage that goes on from another; ``follow``: what meetings ahead cost there.
+
+    In its ball, the densest formation, there are more of them at once.
+    """
     settings = SETTINGS["swarm"]
+    reward = replace(settings.reward, collision=15.0, conflict=0.4)
     return replace(
         settings, timesteps=timesteps, minibatch=8192, learning_rate=learning_rate,
-        reward=replace(settings.reward, **penalties),
+        reward=reward, reward_of={"follow": replace(reward, conflict=follow)}, **changes,
     )  # fmt: skip
 
 
@@ -44,13 +50,13 @@ STAGES = {
     "flag": Stage("flag", SETTINGS["flag"]),
     "race": Stage("race", SETTINGS["race"]),
     "joint": Stage("swarm", SETTINGS["swarm"], of=FORMING),
-    # Smaller steps of learning and dearer collisions, then dearer meetings; shipped as swarm.npz
+    # Smaller steps of learning and dearer collisions, then in crowds; shipped as swarm.npz
     "fine": Stage(
-        "swarm", finer(30_000_000, 6e-4, collision=10.0, conflict=0.15), "joint", FORMING
+        "swarm", finer(30_000_000, 8e-4, 0.8), "joint", (*FORMING, "flag", "follow")
     ),
-    "safe": Stage(
-        "swarm", finer(15_000_000, 4e-4, collision=15.0, conflict=0.25), "fine",
-        (*FORMING, "flag", "follow"),
+    "crowd": Stage(
+        "swarm", finer(40_000_000, 6e-4, 0.6, renewed_log_sigma=-2.0), "fine",
+        (*FORMING, "flag", "follow"), num_drones=256,
     ),
 }  # fmt: skip
 
@@ -69,7 +75,7 @@ def main() -> None:
         train(
             stage.task, seed=arguments.seed, timesteps=arguments.timesteps,
             settings=stage.settings, init_from=stage.start and arguments.folder / stage.start,
-            out=arguments.folder / name,
+            num_drones=stage.num_drones, out=arguments.folder / name,
         )  # fmt: skip
 
 

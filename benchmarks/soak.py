@@ -1,8 +1,8 @@
 """Long flights, looking for what only shows after a while: ``python benchmarks/soak.py``.
 
-Half of the drone-steps are flown with random actions and half by a trained pilot.  Every observation and
-reward is checked to be finite and within bounds, every quaternion to be of unit length, and memory
-not to grow.  The exit status is 1 when one of them is not so.
+Half of the drone-steps are flown with random actions and half by a trained pilot.  Every
+observation and reward is checked to be finite and within bounds, every quaternion to be of unit
+length, and memory not to grow.  The exit status is 1 when one of them is not so.
 """
 
 from __future__ import annotations
