@@ -32,16 +32,16 @@ class Stage:
     num_drones: int = 64
 
 
-def finer(timesteps: int, learning_rate: float, follow: float, **changes: Any) -> Settings:
-    """Settings of a stage that goes on from another; ``follow``: what meetings ahead cost there.
+def finer(timesteps: int, rate: float, conflict: float, follow: float, **more: Any) -> Settings:
+    """Settings of a stage that goes on from another.
 
-    In its ball, the densest formation, there are more of them at once.
+    ``conflict``: what meetings ahead cost; ``follow``: the same in its ball, the densest formation.
     """
     settings = SETTINGS["swarm"]
-    reward = replace(settings.reward, collision=15.0, conflict=0.4)
+    reward = replace(settings.reward, collision=15.0, conflict=conflict)
     return replace(
-        settings, timesteps=timesteps, minibatch=8192, learning_rate=learning_rate,
-        reward=reward, reward_of={"follow": replace(reward, conflict=follow)}, **changes,
+        settings, timesteps=timesteps, minibatch=8192, learning_rate=rate, reward=reward,
+        reward_of={"follow": replace(reward, conflict=follow)}, **more,
     )  # fmt: skip
 
 
@@ -52,11 +52,12 @@ STAGES = {
     "joint": Stage("swarm", SETTINGS["swarm"], of=FORMING),
     # Smaller steps of learning and dearer collisions, then in crowds; shipped as swarm.npz
     "fine": Stage(
-        "swarm", finer(30_000_000, 8e-4, 0.8), "joint", (*FORMING, "flag", "follow")
+        "swarm", finer(30_000_000, 8e-4, 0.4, 0.8), "joint", (*FORMING, "flag", "follow")
     ),
     "crowd": Stage(
-        "swarm", finer(40_000_000, 6e-4, 0.6, renewed_log_sigma=-2.0), "fine",
-        (*FORMING, "flag", "follow"), num_drones=256,
+        "swarm",
+        finer(30_000_000, 6e-4, 0.2, 0.35, renewed_log_sigma=-2.0, rows=4096, rollout=16),
+        "fine", (*FORMING, "flag", "follow"), num_drones=512,
     ),
 }  # fmt: skip
 
