@@ -79,11 +79,11 @@ def main() -> None:
     )
     parser.add_argument("--flag", default="flag", help="(default: %(default)s)")
     parser.add_argument("--race", default="race", help="(default: %(default)s)")
-    parser.add_argument("--episodes", type=int, default=50)
+    parser.add_argument("--episodes", type=int, default=200)
     arguments = parser.parse_args()
     swarm, flag, race = (load_pilot(getattr(arguments, n)) for n in ("swarm", "flag", "race"))
     episodes, began = arguments.episodes, time.perf_counter()
-    fewer = max(episodes // 3, 1)
+    fewer = max(episodes // 8, 1)
 
     for assignment in ("fixed", "optimal"):
         table(f'assignment="{assignment}"')
@@ -101,8 +101,8 @@ def main() -> None:
         label = f"{name}, {len(points)} drones"
         print(row(label, swarm, "formation", fewer, points=points), flush=True)
     for task, count, flights in (
-        ("flag", 1, episodes), ("flag", 8, episodes), ("flag", 256, max(episodes // 6, 1)),
-        ("flag", 1024, max(episodes // 25, 1)), ("sphere", 1024, max(episodes // 25, 1)),
+        ("flag", 1, episodes), ("flag", 8, episodes), ("flag", 256, max(episodes // 16, 1)),
+        ("flag", 1024, max(episodes // 50, 1)), ("sphere", 1024, max(episodes // 25, 1)),
     ):  # fmt: skip
         label = f"{task}, {count:,} drone{'s' if count > 1 else ''}"
         at_once = max(1024 // count, 1) if count > 64 else 16
