@@ -16,11 +16,11 @@ FOLDER = resources.files("drone_formation").joinpath("policies")
 #: collisions happen on the way to the targets: full episodes, twice as long, have half as many.
 BOUNDS = {
     "hover": (0.999, 0.0),
-    "flag": (0.96, 1.2),
+    "flag": (0.96, 0.4),
     "sphere": (0.965, 0.4),
     "cube": (0.965, 0.4),
     "orbit": (0.965, 0.4),
-    "follow": (0.96, 2.2),
+    "follow": (0.96, 0.8),
     "conga": (0.95, 0.4),
     "idle": (0.95, 0.2),
     "formation": (0.96, 0.4),
