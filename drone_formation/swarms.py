@@ -169,7 +169,7 @@ class Swarms:
         self._frequencies = np.zeros((S, HARMONICS, 2))
         self._rings = np.zeros((S, 1, 6), np.float32)
         self.tasks = [task] * S  #: name of each swarm's present task
-        self._settings = self._make_settings()
+        self._make_settings()
         # For the neighbour search of large swarms: see ``kernel.search_tiles``
         many = self._blocks_per_swarm > kernel.FEW_BLOCKS
         tiles = self._blocks_per_swarm if many else 1
@@ -237,7 +237,7 @@ class Swarms:
                 f"thrust-to-weight {self.randomization.weakest(self.airframe):.2f}"
             )
 
-    def _make_settings(self) -> np.ndarray:
+    def _make_settings(self) -> None:
         settings = np.zeros(kernel.SETTINGS, np.float32)
         settings[kernel.TIME_STEP] = CONTROL_STEP / self.substeps
         settings[kernel.ARENA : kernel.ARENA + 3] = self.arena
@@ -251,16 +251,16 @@ class Swarms:
         settings[kernel.VELOCITY_SCALE] = observation.VELOCITY_SCALE
         settings[kernel.RATE_SCALE] = observation.RATE_SCALE
         settings[kernel.NEIGHBOUR_SCALE] = observation.NEIGHBOUR_SCALE
-        table = np.tile(settings, (self.num_swarms, 1))
-        for swarm in range(self.num_swarms):
-            table[swarm, kernel.WEIGHTS : kernel.WEIGHTS + 9] = self._weights_of(swarm)
-        return table
+        self._settings = np.tile(settings, (self.num_swarms, 1))
+        self._set_weights(range(self.num_swarms))
 
-    def _weights_of(self, swarm: int) -> np.ndarray:
-        weights = self._reward_weights
-        if not isinstance(weights, RewardWeights):
-            weights = weights.get(self.tasks[swarm], RewardWeights())
-        return weights.as_row()
+    def _set_weights(self, which: Sequence[int]) -> None:
+        """Put what swarms' present tasks pay into their settings."""
+        for swarm in which:
+            weights = self._reward_weights
+            if not isinstance(weights, RewardWeights):
+                weights = weights.get(self.tasks[swarm], RewardWeights())
+            self._settings[swarm, kernel.WEIGHTS : kernel.WEIGHTS + 9] = weights.as_row()
 
     @property
     def late_steps(self) -> int:
@@ -317,7 +317,7 @@ class Swarms:
         self._frequencies[swarm, :, 0] = plan.frequencies
         self._frequencies[swarm, :, 1] = plan.frequencies * CONTROL_STEP
         self.tasks[swarm] = plan.task
-        self._settings[swarm, kernel.WEIGHTS : kernel.WEIGHTS + 9] = self._weights_of(swarm)
+        self._set_weights([swarm])
         self.colours[swarm] = plan.colours
 
         lanes = np.zeros((kernel.ROWS, self._blocks_per_swarm * kernel.LANES), np.float32)
@@ -419,7 +419,7 @@ class Swarms:
 
         if arena is not None:
             self.arena = extents
-            self._settings = self._make_settings()
+            self._make_settings()
         if position is not None:
             places = state[kernel.POSITION]
             state[kernel.BEFORE] = places
@@ -528,7 +528,7 @@ class Swarms:
     @reward_weights.setter
     def reward_weights(self, weights: RewardWeights | Mapping[str, RewardWeights]) -> None:
         self._reward_weights = _reward("reward_weights", weights)
-        self._settings = self._make_settings()
+        self._set_weights(range(self.num_swarms))
 
     @property
     def position(self) -> np.ndarray:
@@ -723,7 +723,7 @@ class Swarms:
             setattr(self, name, state[name].copy())
         self._table[:, kernel.VISITS] = 0  # the sort is not part of the state
         self.tasks = list(state["tasks"])
-        self._settings = self._make_settings()  # its weights follow the tasks
+        self._set_weights(range(self.num_swarms))
         for generator, saved in zip(self._generators, state["generators"], strict=True):
             generator.bit_generator.state = saved
 

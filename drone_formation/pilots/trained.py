@@ -48,7 +48,7 @@ class TrainedPilot:
     Args:
         arrays: ``policy_weight_0`` (in, out), ``policy_bias_0`` (out,), ``policy_weight_1``, ...,
             float32.  ``value_weight_0``, ... and ``log_sigma`` may come along: they do not fly,
-            but training can go on from them.
+            but training can go on from the former.
         neighbours: how many neighbours it observes.
         metadata: where it comes from: task, training command, seed, wall time, evaluation, ...
 
