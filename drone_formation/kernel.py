@@ -91,13 +91,15 @@ TILE_BEST = 11  # 3, the least keys so far
 TILE_FLOOR = 14  # keys up to this one have been found before
 TILE_DOUBT = 15  # 1 where keys cannot tell the nearest drones apart
 TILE_MOVE = 16  # 3, how the drone moved within the step
-TILE_STRUCK = 19  # 1 where the drone looked at hits another
+TILE_MARKED = 19  # 1 where the drone is worth a closer look
 TILE_ROWS = 20
 MAX_TILES = 256
 BOX_GAP = 6  # rows 0 to 5 of the boxes are their low and high corners; this is a squared distance
 BOX_LIST = 7  # tiles worth a comparison
 BOX_SWEPT = 8  # 6, the corners of all that the tile's drones sweep until the horizon
-BOX_ROWS = 14
+BOX_NEARBY = 14  # 7, of the tiles that can hold a neighbour: the corners and the tile
+BOX_ROWS = 21
+ALL = -1  # in place of a row that marks some drones
 FEW_BLOCKS = 8  # up to here every drone is compared with every other
 
 # ---- columns of the per-swarm table (int64) ----------------------------------------------------
@@ -175,6 +177,7 @@ def compiled(**options):
 # to count references to a dozen arrays; what is seldom done is compiled apart.
 inlined = compiled(forceinline=True, **_OPTIONS)
 jitted = compiled(**_OPTIONS)
+merged = compiled(inline="always", **_OPTIONS)
 
 
 @intrinsic
@@ -182,6 +185,8 @@ def _address(typingctx, array, index):
     """Pointer to ``array[index]``'s data."""
 
     def codegen(context, builder, signature, arguments):
+        # LLVM keeps to half of Intel's registers unless a function asks for all of them.
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
         view_ = context.make_array(signature.args[0])(context, builder, arguments[0])
         stride = builder.extract_value(view_.strides, 0)
         data = builder.ptrtoint(view_.data, stride.type)
@@ -217,8 +222,8 @@ def _unpack(typingctx, key, mask):
 
 
 @intrinsic
-def _any_positive(typingctx, array, place):
-    """Whether one of the 16 floats from ``array[place]`` on, flat, is above zero."""
+def _within(typingctx, array, place, limit):
+    """A bit for each of the 16 floats from ``array[place]`` on, flat: whether it is up to a limit."""
     vector = ir.VectorType(ir.FloatType(), LANES)
 
     def codegen(context, builder, signature, arguments):
@@ -226,11 +231,23 @@ def _any_positive(typingctx, array, place):
         start = builder.bitcast(builder.gep(array_.data, [arguments[1]]), vector.as_pointer())
         row = builder.load(start)
         row.align = 4
-        zeros = ir.Constant(vector, [0.0] * LANES)
-        bits = builder.bitcast(builder.fcmp_ordered(">", row, zeros), ir.IntType(LANES))
-        return builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(LANES), 0))
+        limits = ir.Constant(vector, ir.Undefined)
+        for lane in range(LANES):
+            limits = builder.insert_element(limits, arguments[2], ir.Constant(ir.IntType(32), lane))
+        bits = builder.bitcast(builder.fcmp_ordered("<=", row, limits), ir.IntType(LANES))
+        return builder.zext(bits, ir.IntType(64))
 
-    return types.boolean(array, types.intp), codegen
+    return types.int64(array, types.intp, types.float32), codegen
+
+
+@intrinsic
+def _lowest(typingctx, bits):
+    """The number of the lowest bit that is set."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), codegen
 
 
 @intrinsic
@@ -326,13 +343,17 @@ if config.DISABLE_JIT:
         """The tiles' boxes, shape (BOX_ROWS, MAX_TILES)."""
         return boxes
 
-    def any_positive(blocks, index, row):
-        """See below."""
-        return bool((blocks[index, row] > 0).any())
-
     def greatest(rows, place):
         """See below."""
         return rows.reshape(-1)[place : place + LANES].max()
+
+    def within(rows, place, limit):
+        """See below."""
+        return int((rows.reshape(-1)[place : place + LANES] <= limit) @ (1 << np.arange(LANES)))
+
+    def lowest(bits):
+        """See below."""
+        return (bits & -bits).bit_length() - 1
 
     def key_of(squared, mask, name):
         """See below."""
@@ -349,35 +370,40 @@ if config.DISABLE_JIT:
 
 else:
 
-    @inlined
+    @merged
     def view(blocks, index):
         """Block ``index``, seen with a shape that is a compile-time constant."""
         return carray(_address(blocks, index), (ROWS, LANES))
 
-    @inlined
+    @merged
     def columns_of(scratch):
         """The scratch, likewise."""
         return carray(_address(scratch, 0), (MAX_OBSERVATION, LANES))
 
-    @inlined
+    @merged
     def tile_of(tiles, index):
         """Tile ``index``, likewise."""
         return carray(_address(tiles, index), (TILE_ROWS, LANES))
 
-    @inlined
+    @merged
     def boxes_of(boxes):
         """The tiles' boxes, likewise."""
         return carray(_address(boxes, 0), (BOX_ROWS, MAX_TILES))
 
     @inlined
-    def any_positive(blocks, index, row):
-        """Whether a row of a block is positive in any lane: far cheaper than asking each lane."""
-        return _any_positive(blocks, (index * ROWS + row) * LANES)
-
-    @inlined
     def greatest(rows, place):
         """The greatest of the 16 floats from flat index ``place`` on."""
         return _greatest(rows, place)
+
+    @inlined
+    def within(rows, place, limit):
+        """A bit for each of the 16 floats from flat index ``place`` on: whether it is up to it."""
+        return _within(rows, place, limit)
+
+    @inlined
+    def lowest(bits):
+        """The number of the lowest bit that is set; there must be one."""
+        return _lowest(bits)
 
     @inlined
     def key_of(squared, mask, name):
@@ -399,6 +425,18 @@ else:
 
 
 # ---- helpers -----------------------------------------------------------------------------------
+
+
+@inlined
+def positive_at(rows, place):
+    """Whether one of the 16 floats from flat index ``place`` on is above zero."""
+    return within(rows, place, ZERO) != (1 << LANES) - 1
+
+
+@inlined
+def any_positive(blocks, index, row):
+    """Whether a row of a block is positive in any lane: far cheaper than asking each lane."""
+    return positive_at(blocks, (index * ROWS + row) * LANES)
 
 
 @inlined
@@ -790,28 +828,65 @@ def alike_keys(key, after, mask):
     return (key_of(key, mask, ZERO_BITS) == key_of(after, mask, ZERO_BITS)) & (key < FAR)
 
 
+@merged
+def offer(rows, name, place, after, own, seen):
+    """Keep in each lane of ``seen`` the nearest of the drones offered, ties by index.
+
+    Only those beyond ``after``, a squared distance and an index, count, and not one's ``own``.
+    """
+    x, y, z = place
+    last, last_name = after
+    for lane in range(LANES):
+        squared, label = apart(rows, lane, x, y, z), rows[name, lane]
+        best, who = seen[0, lane], seen[1, lane]
+        fresh = (squared > last) | ((squared == last) & (label > last_name))
+        better = (squared < best) | ((squared == best) & (label < who))
+        taken = fresh & better & (label != own)
+        seen[0, lane] = squared if taken else best
+        seen[1, lane] = label if taken else who
+
+
 @jitted
-def search_exactly(blocks, first, num_blocks, index, this, neighbours, mask):
-    """One lane's nearest drones by whole distances, for keys that cannot tell them apart."""
-    block = view(blocks, index)
-    x, y, z = block[0, this], block[1, this], block[2, this]
-    for row in range(neighbours + 1):
+def search_exactly(
+    blocks, first, num_blocks, index, this, wanted, mask, tiles, boxes, nearby, scratch
+):  # fmt: skip
+    """One lane's nearest drones by whole distances, for keys that cannot tell them apart.
+
+    In a large swarm they are among the first ``nearby`` tiles of ``BOX_NEARBY``.
+    """
+    block, seen = view(blocks, index), columns_of(scratch)
+    place, own = (block[0, this], block[1, this], block[2, this]), block[NAME, this]
+    limit = key_of(block[NEAR + wanted, this], mask, ~mask)  # what that key may have stood for
+    if num_blocks > FEW_BLOCKS:
+        box_gaps(boxes, nearby, BOX_NEARBY, place + place)
+    for row in range(wanted + 1):
         block[NEAR + row, this] = FARTHEST
-    last, last_name = -ONE, -1
-    for row in range(neighbours):
-        least, name = FAR, -1
-        for theirs in range(num_blocks):
-            other = view(blocks, first + theirs)
-            for lane in range(LANES):
-                own = (first + theirs == index) & (lane == this)
-                squared = FAR if own else apart(other, lane, x, y, z)
-                fresh = squared > last or (squared == last and theirs * LANES + lane > last_name)
-                if fresh and squared < least:
-                    least, name = squared, theirs * LANES + lane
-        if name < 0:
+    after = (-ONE, -ONE)
+    for row in range(wanted):
+        for lane in range(LANES):
+            seen[0, lane], seen[1, lane] = FAR, -ONE
+        if num_blocks > FEW_BLOCKS:
+            for start in range(0, nearby, LANES):
+                bits = boxes_within(boxes, start, nearby, limit)
+                while bits != 0:
+                    tile = tile_of(tiles, int(boxes[BOX_NEARBY + 6, start + lowest(bits)]))
+                    offer(tile, TILE_NAME, place, after, own, seen)
+                    bits &= bits - 1
+        else:
+            for theirs in range(first, first + num_blocks):
+                offer(view(blocks, theirs), NAME, place, after, own, seen)
+        for lane in range(LANES):
+            seen[2, lane] = -seen[0, lane]
+        least = -greatest(scratch, 2 * LANES)
+        bits = within(scratch, 0, least)
+        name = seen[1, lowest(bits)]
+        while bits != 0:
+            name = min(name, seen[1, lowest(bits)])
+            bits &= bits - 1
+        if name < ZERO:
             break
         block[NEAR + row, this] = key_of(least, mask, np.int32(name))
-        last, last_name = least, name
+        after = (least, name)
 
 
 @inlined
@@ -836,36 +911,31 @@ def find_nearest(
     crashed in this step.
     """
     wanted = max(1, neighbours)
-    many = num_blocks > FEW_BLOCKS
     margin = CONFLICT_MARGIN * settings[COLLISION_DISTANCE]
     fastest = top_speed(blocks, first, num_blocks, scratch)
-    if many:
+    if num_blocks > FEW_BLOCKS:
         search_tiles(
             blocks, first, num_blocks, wanted, mask, tiles, boxes, order, entry, margin, fastest,
-            only_crashed,
+            only_crashed, scratch,
         )  # fmt: skip
-    for index in range(first, first + num_blocks):
-        if only_crashed and not any_positive(blocks, index, CRASHED):
-            continue
-        if not many:
+    else:
+        for index in range(first, first + num_blocks):
+            if only_crashed and not any_positive(blocks, index, CRASHED):
+                continue
             for found in range(0, wanted + 1, 3):
                 find_three(blocks, first, num_blocks, index, found, mask)
             block = view(blocks, index)
             watch(block, NEAR, NAME, margin, fastest)
             if any_positive(blocks, index, NAME + ALERT):
                 for theirs in range(first, first + num_blocks):
-                    heed(block, view(blocks, theirs), NAME, margin, mask)
-        if any_positive(blocks, index, DOUBT):
-            block = view(blocks, index)
-            for lane in range(LANES):
-                if block[DOUBT, lane] == ZERO:
-                    continue
-                if many:
-                    search_nearby(
-                        blocks, first, num_blocks, index, lane, wanted, mask, tiles, boxes
-                    )
-                else:
-                    search_exactly(blocks, first, num_blocks, index, lane, wanted, mask)
+                    heed(block, view(blocks, theirs), NAME, ALL, margin, mask)
+            if any_positive(blocks, index, DOUBT):
+                for lane in range(LANES):
+                    if block[DOUBT, lane] > ZERO:
+                        search_exactly(
+                            blocks, first, num_blocks, index, lane, wanted, mask, tiles, boxes, 0,
+                            scratch,
+                        )  # fmt: skip
 
 
 @jitted
@@ -1019,24 +1089,37 @@ def box_gaps(boxes, num_tiles, row, corners):
         box[BOX_GAP, t] = dx * dx + dy * dy + dz * dz
 
 
+@inlined
+def boxes_within(boxes, start, end, limit):
+    """A bit for each of 16 boxes from ``start`` on, before ``end``: whether its gap is up to it."""
+    bits = within(boxes, BOX_GAP * MAX_TILES + start, limit)
+    return bits & ((1 << (end - start)) - 1) if end - start < LANES else bits
+
+
 @jitted
 def list_boxes(boxes, num_tiles, limit, skip):
     """List the tiles within a squared distance, those that overlap first; how many there are."""
-    box, count = boxes_of(boxes), 0
-    for t in range(num_tiles):
-        box[BOX_LIST, count] = np.float32(t)
-        count += (box[BOX_GAP, t] == ZERO) & (t != skip)
-    touching = count
-    for t in range(num_tiles):
-        box[BOX_LIST, count] = np.float32(t)
-        count += (box[BOX_GAP, t] > ZERO) & (box[BOX_GAP, t] <= limit)
+    box, count, touching = boxes_of(boxes), 0, 0
+    for apart_ in range(2):
+        for start in range(0, num_tiles, LANES):
+            bits = boxes_within(boxes, start, num_tiles, ZERO)
+            if apart_ == 1:
+                bits = boxes_within(boxes, start, num_tiles, limit) & ~bits
+            while bits != 0:
+                t = start + lowest(bits)
+                bits &= bits - 1
+                if t != skip:
+                    box[BOX_LIST, count] = np.float32(t)
+                    count += 1
+        if apart_ == 0:
+            touching = count
     return count, touching
 
 
 @jitted
 def search_tiles(
     blocks, first, num_blocks, wanted, mask, tiles, boxes, order, entry, margin, fastest,
-    only_crashed,
+    only_crashed, scratch,
 ):  # fmt: skip
     """Neighbours and threats in a large swarm: compare only tiles whose boxes are near enough.
 
@@ -1089,14 +1172,30 @@ def search_tiles(
             for lane in range(LANES):
                 drone = order[t * LANES + lane]
                 block, that = view(blocks, first + (drone >> 4)), drone & 15
-                block[DOUBT, that] = tile[TILE_DOUBT, lane]
                 for row in range(3):
                     block[NEAR + found + row, that] = tile[TILE_BEST + row, lane]
-        if greatest(tiles, (t * TILE_ROWS + TILE_NAME + ALERT) * LANES) > ZERO:
+        if positive_at(tiles, (t * TILE_ROWS + TILE_DOUBT) * LANES):
+            limit = greatest(tiles, (t * TILE_ROWS + TILE_BEST + 2) * LANES)
+            count = list_boxes(boxes, num_blocks, key_of(limit, mask, ~mask), -1)[0]
+            for i in range(count):
+                theirs = int(boxes[BOX_LIST, i])
+                for row in range(6):
+                    boxes[BOX_NEARBY + row, i] = boxes[row, theirs]
+                boxes[BOX_NEARBY + 6, i] = boxes[BOX_LIST, i]
+            for lane in range(LANES):
+                if tile[TILE_DOUBT, lane] > ZERO:
+                    drone = order[t * LANES + lane]
+                    search_exactly(
+                        blocks, first, num_blocks, first + (drone >> 4), drone & 15, wanted, mask,
+                        tiles, boxes, count, scratch,
+                    )  # fmt: skip
+        if positive_at(tiles, (t * TILE_ROWS + TILE_NAME + ALERT) * LANES):
             box_gaps(boxes, num_blocks, BOX_SWEPT, box_of(boxes, BOX_SWEPT, t))
-            for theirs in range(num_blocks):
-                if boxes[BOX_GAP, theirs] < margin * margin:
-                    heed(tile, tile_of(tiles, theirs), TILE_NAME, margin, mask)
+            count = list_boxes(boxes, num_blocks, margin * margin, -1)[0]
+            for i in range(count):
+                other = tile_of(tiles, int(boxes[BOX_LIST, i]))
+                mark(other, box_of(boxes, BOX_SWEPT, t), margin)
+                heed(tile, other, TILE_NAME, TILE_MARKED, margin, mask)
         for lane in range(LANES):
             drone = order[t * LANES + lane]
             block, that = view(blocks, first + (drone >> 4)), drone & 15
@@ -1107,35 +1206,6 @@ def search_tiles(
             entry[VISITS] = visits + num_blocks
         elif 4 * visits > 5 * entry[VISITS]:
             entry[VISITS] = 0
-
-
-@jitted
-def search_nearby(blocks, first, num_blocks, index, this, wanted, mask, tiles, boxes):
-    """As :func:`search_exactly`, among the tiles that can hold a neighbour."""
-    block = view(blocks, index)
-    x, y, z = block[0, this], block[1, this], block[2, this]
-    own = np.float32((index - first) * LANES + this)
-    limit = key_of(block[NEAR + wanted, this], mask, ~mask)  # what that key may have stood for
-    box_gaps(boxes, num_blocks, 0, (x, y, z, x, y, z))
-    for row in range(wanted + 1):
-        block[NEAR + row, this] = FARTHEST
-    last, last_name = -ONE, -ONE
-    for row in range(wanted):
-        least, name = FAR, -ONE
-        for t in range(num_blocks):
-            if boxes[BOX_GAP, t] > limit:
-                continue
-            tile = tile_of(tiles, t)
-            for lane in range(LANES):
-                squared, label = apart(tile, lane, x, y, z), tile[TILE_NAME, lane]
-                fresh = squared > last or (squared == last and label > last_name)
-                better = squared < least or (squared == least and label < name)
-                if fresh and better and label != own:
-                    least, name = squared, label
-        if name < ZERO:
-            break
-        block[NEAR + row, this] = key_of(least, mask, np.int32(name))
-        last, last_name = least, name
 
 
 # ---- threats -----------------------------------------------------------------------------------
@@ -1162,7 +1232,7 @@ def top_speed(blocks, first, num_blocks, scratch):
     return greatest(scratch, 0)
 
 
-@inlined
+@merged
 def watch(rows, nearest, name, margin, fastest):
     """Forget each lane's threats, and put it on alert where they must be looked for.
 
@@ -1227,14 +1297,33 @@ def meet(motion, margin):
     return x, y, z, miss, conflict if conflict >= LEAST else ZERO
 
 
-@inlined
-def heed(rows, others, name, margin, mask):
+@merged
+def mark(tile, corners, margin):
+    """Mark the drones of a tile whose way until the horizon comes near a box."""
+    for lane in range(LANES):
+        gap = ZERO
+        for axis in range(3):
+            start = tile[axis, lane]
+            end = start + HORIZON * tile[VELOCITY + axis, lane]
+            low, high = (start, end) if start < end else (end, start)
+            before, after = low - corners[3 + axis], corners[axis] - high
+            side = before if before > after else after
+            side = side if side > ZERO else ZERO
+            gap += side * side
+        tile[TILE_MARKED, lane] = ONE if gap < margin * margin else ZERO
+
+
+@merged
+def heed(rows, others, name, marks, margin, mask):
     """Keep each lane's two worst threats, now that the drones of another block or tile are seen.
 
-    Few drones meet, so two are looked at roughly first.
+    Few drones meet, so two are looked at roughly first, and those not marked in row ``marks``,
+    unless that is ``ALL``, not at all.
     """
     limit = CAUTION * (MATTERS * margin) * (MATTERS * margin)
     for that in range(0, LANES, 2):
+        if marks != ALL and others[marks, that] + others[marks, that + 1] == ZERO:
+            continue
         other0 = (
             others[0, that], others[1, that], others[2, that],
             others[3, that], others[4, that], others[5, that],
@@ -1248,12 +1337,12 @@ def heed(rows, others, name, margin, mask):
             met0 = may_meet(relative(rows, lane, other0), limit) & (rows[name, lane] != own0)
             met1 = may_meet(relative(rows, lane, other1), limit) & (rows[name, lane] != own1)
             rows[name + MENACED, lane] = rows[name + ALERT, lane] if met0 | met1 else ZERO
-        if greatest(rows, (name + MENACED) * LANES) > ZERO:
+        if positive_at(rows, (name + MENACED) * LANES):
             admit(rows, other0, own0, name, margin, mask)
             admit(rows, other1, own1, name, margin, mask)
 
 
-@inlined
+@merged
 def admit(rows, other, own, name, margin, mask):
     """Offer one drone, whose name is ``own``, to all lanes on alert as a threat."""
     label = np.int32(own)
@@ -1390,8 +1479,8 @@ def meets(blocks, first, num_blocks, mine, this, limit, reach, tiles, boxes):
                 tile[TILE_MOVE, lane], tile[TILE_MOVE + 1, lane], tile[TILE_MOVE + 2, lane],
             )  # fmt: skip
             hit = crosses(own, other, limit) & (tile[TILE_NAME, lane] != self)
-            tile[TILE_STRUCK, lane] = ONE if hit else ZERO
-        if greatest(tiles, (t * TILE_ROWS + TILE_STRUCK) * LANES) > ZERO:
+            tile[TILE_MARKED, lane] = ONE if hit else ZERO
+        if positive_at(tiles, (t * TILE_ROWS + TILE_MARKED) * LANES):
             return True
     return False
 
