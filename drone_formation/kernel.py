@@ -159,6 +159,7 @@ MATTERS = np.float32(1 - 0.01 / 3)  # share of the margin from where on a confli
 CAUTION = np.float32(1.005)  # factor on what rules a meeting out, far above all rounding
 
 _OPTIONS = {"error_model": "numpy", "nogil": True}
+_INTERNAL = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def compiled(**options):
@@ -175,9 +176,9 @@ def compiled(**options):
 
 # What every step does is merged into its caller, so that loops vectorise across it and no call has
 # to count references to a dozen arrays; what is seldom done is compiled apart.
-inlined = compiled(forceinline=True, **_OPTIONS)
-jitted = compiled(**_OPTIONS)
-merged = compiled(inline="always", **_OPTIONS)
+inlined = compiled(forceinline=True, **_INTERNAL)
+jitted = compiled(**_INTERNAL)
+merged = compiled(inline="always", **_INTERNAL)
 
 
 @intrinsic
@@ -223,7 +224,7 @@ def _unpack(typingctx, key, mask):
 
 @intrinsic
 def _within(typingctx, array, place, limit):
-    """A bit for each of the 16 floats from ``array[place]`` on, flat: whether it is up to a limit."""
+    """A bit for each of the 16 floats from ``array[place]`` on, flat: is it up to a limit?"""
     vector = ir.VectorType(ir.FloatType(), LANES)
 
     def codegen(context, builder, signature, arguments):
@@ -397,7 +398,7 @@ else:
 
     @inlined
     def within(rows, place, limit):
-        """A bit for each of the 16 floats from flat index ``place`` on: whether it is up to it."""
+        """A bit for each of the 16 floats from flat index ``place`` on: is it up to the limit?"""
         return _within(rows, place, limit)
 
     @inlined
@@ -898,7 +899,7 @@ def index_mask(num_blocks):
     return np.int32(-bits)
 
 
-@inlined
+@jitted
 def find_nearest(
     blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, entry, settings, scratch,
     only_crashed,
@@ -920,7 +921,7 @@ def find_nearest(
         )  # fmt: skip
     else:
         for index in range(first, first + num_blocks):
-            if only_crashed and not any_positive(blocks, index, CRASHED):
+            if only_crashed > ZERO and not any_positive(blocks, index, CRASHED):
                 continue
             for found in range(0, wanted + 1, 3):
                 find_three(blocks, first, num_blocks, index, found, mask)
@@ -933,8 +934,8 @@ def find_nearest(
                 for lane in range(LANES):
                     if block[DOUBT, lane] > ZERO:
                         search_exactly(
-                            blocks, first, num_blocks, index, lane, wanted, mask, tiles, boxes, 0,
-                            scratch,
+                            blocks, first, num_blocks, index, lane, wanted, mask, tiles, boxes,
+                            num_blocks, scratch,
                         )  # fmt: skip
 
 
@@ -1091,7 +1092,7 @@ def box_gaps(boxes, num_tiles, row, corners):
 
 @inlined
 def boxes_within(boxes, start, end, limit):
-    """A bit for each of 16 boxes from ``start`` on, before ``end``: whether its gap is up to it."""
+    """A bit for each of 16 boxes from ``start`` on, before ``end``: is its gap up to the limit?"""
     bits = within(boxes, BOX_GAP * MAX_TILES + start, limit)
     return bits & ((1 << (end - start)) - 1) if end - start < LANES else bits
 
@@ -1134,7 +1135,7 @@ def search_tiles(
     visits = 0
     for t in range(num_blocks):
         tile = tile_of(tiles, t)
-        if only_crashed:
+        if only_crashed > ZERO:
             any_crashed = False
             for lane in range(LANES):
                 drone = order[t * LANES + lane]
@@ -1176,7 +1177,7 @@ def search_tiles(
                     block[NEAR + found + row, that] = tile[TILE_BEST + row, lane]
         if positive_at(tiles, (t * TILE_ROWS + TILE_DOUBT) * LANES):
             limit = greatest(tiles, (t * TILE_ROWS + TILE_BEST + 2) * LANES)
-            count = list_boxes(boxes, num_blocks, key_of(limit, mask, ~mask), -1)[0]
+            count = list_boxes(boxes, num_blocks, key_of(limit, mask, ~mask), num_blocks)[0]
             for i in range(count):
                 theirs = int(boxes[BOX_LIST, i])
                 for row in range(6):
@@ -1191,7 +1192,7 @@ def search_tiles(
                     )  # fmt: skip
         if positive_at(tiles, (t * TILE_ROWS + TILE_NAME + ALERT) * LANES):
             box_gaps(boxes, num_blocks, BOX_SWEPT, box_of(boxes, BOX_SWEPT, t))
-            count = list_boxes(boxes, num_blocks, margin * margin, -1)[0]
+            count = list_boxes(boxes, num_blocks, margin * margin, num_blocks)[0]
             for i in range(count):
                 other = tile_of(tiles, int(boxes[BOX_LIST, i]))
                 mark(other, box_of(boxes, BOX_SWEPT, t), margin)
@@ -1201,7 +1202,7 @@ def search_tiles(
             block, that = view(blocks, first + (drone >> 4)), drone & 15
             for row in range(2):
                 block[NAME + THREATS + row, that] = tile[TILE_NAME + THREATS + row, lane]
-    if not only_crashed:
+    if only_crashed == ZERO:
         if fresh:
             entry[VISITS] = visits + num_blocks
         elif 4 * visits > 5 * entry[VISITS]:
@@ -1821,7 +1822,7 @@ def tell(
             rows[place + lane * size : place + (lane + 1) * size] = ZERO
 
 
-@jitted
+@merged
 def bury(
     blocks, swarm, num_blocks, table, settings, neighbours, scratch, tiles, boxes, order, finals,
     fastest,
@@ -1831,7 +1832,7 @@ def bury(
     mask = index_mask(num_blocks)
     find_nearest(
         blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, table[swarm], settings,
-        scratch, True,
+        scratch, ONE,
     )  # fmt: skip
     for b in range(num_blocks):
         if not any_positive(blocks, first + b, CRASHED):
@@ -1866,7 +1867,7 @@ def park(block, lane):
     settle(block, lane)
 
 
-@jitted
+@merged
 def step_swarm(
     blocks, swarm, num_blocks, table, frequencies, rings, settings, neighbours, scratch, waves,
     tiles, boxes, order, actions, observations, finals, rewards, crashed,
@@ -1914,7 +1915,7 @@ def step_swarm(
         )  # fmt: skip
     find_nearest(
         blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, entry, settings, scratch,
-        False,
+        ZERO,
     )  # fmt: skip
 
     formed = count_formed(blocks, first, num_blocks, scratch)
@@ -1968,7 +1969,7 @@ def contain(blocks, index):
             settle(block, lane)
 
 
-@jitted
+@merged
 def begin_episode(
     blocks, swarm, num_blocks, table, frequencies, settings, neighbours, scratch, waves,
     tiles, boxes, order, observations,
@@ -1988,7 +1989,7 @@ def begin_episode(
     mask = index_mask(num_blocks)
     find_nearest(
         blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, entry, settings, scratch,
-        False,
+        ZERO,
     )  # fmt: skip
     for b in range(num_blocks):
         gather(blocks, first, first + b, scratch, settings, neighbours, mask)
@@ -2012,7 +2013,7 @@ def all_finite(values):
 READY, NOT_FINITE, NOT_STARTED = 0, 1, 2
 
 
-@jitted
+@compiled(**_OPTIONS)
 def advance(
     blocks, table, frequencies, rings, settings, neighbours, scratch, waves, tiles, boxes, orders,
     actions, observations, finals, rewards, crashed, truncated, begin, end, fresh,

@@ -124,7 +124,7 @@ def test_no_writable_folder_is_no_reason_to_fail(tmp_path):
     code = (
         "import numpy as np; from numba.core.caching import CacheImpl; "
         "CacheImpl._locator_classes = []; "  # as where neither folder can be written
-        "from drone_formation import kernel; "
-        "print(kernel.all_finite(np.zeros(3, np.float32)))"
+        "from drone_formation import kernel; from numba import njit; "
+        "print(njit(lambda numbers: kernel.all_finite(numbers))(np.zeros(3, np.float32)))"
     )
     assert run(code, tmp_path, PYTHONPATH=str(PACKAGE.parent)).stdout == "True\n"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 from scipy.spatial import cKDTree
 
 from drone_formation import RewardWeights, Swarms, kernel
@@ -40,14 +41,25 @@ def put(swarms, row, values):
         swarms._blocks[block, row : row + len(value), lane] = value
 
 
+@njit
+def find_nearest(
+    blocks, neighbours, tiles, boxes, order, entry, settings, scratch, only_crashed
+):  # fmt: skip
+    """The kernel's own functions can only be called by compiled ones."""
+    mask = kernel.index_mask(len(blocks))
+    kernel.find_nearest(
+        blocks, 0, len(blocks), neighbours, mask, tiles, boxes, order, entry, settings, scratch,
+        only_crashed,
+    )  # fmt: skip
+    return mask
+
+
 def nearest_found(swarms, neighbours):
-    blocks = len(swarms._blocks)
-    mask = kernel.index_mask(blocks)
     swarms._table[0, kernel.VISITS] = 0
     scratch, _, tiles, boxes = swarms._workspaces[0]
-    kernel.find_nearest(
-        swarms._blocks, 0, blocks, neighbours, mask, tiles, boxes, swarms._orders[0],
-        swarms._table[0], swarms._settings[0], scratch, False,
+    mask = find_nearest(
+        swarms._blocks, neighbours, tiles, boxes, swarms._orders[0], swarms._table[0],
+        swarms._settings[0], scratch, kernel.ZERO,
     )  # fmt: skip
     keys = swarms._read(kernel.NEAR, neighbours)[0]
     names = keys.view(np.int32) & ~np.int32(mask)
@@ -449,9 +461,9 @@ def test_passing_a_ring_the_right_way():
 
 
 def test_keys_tell_the_index_and_sort_by_distance():
-    mask = kernel.index_mask(4)
-    assert mask == -64
-    assert kernel.index_mask(5) == -128
+    mask_of = njit(lambda blocks: kernel.index_mask(blocks))
+    assert mask_of(4) == -64
+    assert mask_of(5) == -128
 
 
 _THREE_WAYS = """
