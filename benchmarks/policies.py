@@ -1,7 +1,8 @@
 """How good the policies are that come with the package: every table of theirs in the documents.
 
 python benchmarks/policies.py                        # minutes; --episodes 4 for a glance
-python benchmarks/policies.py --swarm runs/recipe/fine --flag runs/flag --race runs/race
+python benchmarks/policies.py --swarm runs/recipe/fine --race runs/race
+python benchmarks/policies.py --flag runs/flag       # beside them, one of the flag alone
 """
 
 from __future__ import annotations
@@ -77,11 +78,11 @@ def main() -> None:
     parser.add_argument(
         "--swarm", default="swarm", help="policy of all tasks (default: %(default)s)"
     )
-    parser.add_argument("--flag", default="flag", help="(default: %(default)s)")
+    parser.add_argument("--flag", help="another policy to fly the flag")
     parser.add_argument("--race", default="race", help="(default: %(default)s)")
     parser.add_argument("--episodes", type=int, default=200)
     arguments = parser.parse_args()
-    swarm, flag, race = (load_pilot(getattr(arguments, n)) for n in ("swarm", "flag", "race"))
+    swarm, race = load_pilot(arguments.swarm), load_pilot(arguments.race)
     episodes, began = arguments.episodes, time.perf_counter()
     fewer = max(episodes // 8, 1)
 
@@ -90,7 +91,9 @@ def main() -> None:
         for task in FORMING:
             print(row(task, swarm, task, episodes, assignment=assignment), flush=True)
         print(row("random clouds", swarm, "formation", episodes, assignment=assignment), flush=True)
-        print(row("flag, `flag`", flag, "flag", episodes, assignment=assignment), flush=True)
+        if arguments.flag:
+            flag = load_pilot(arguments.flag)
+            print(row(arguments.flag, flag, "flag", episodes, assignment=assignment), flush=True)
 
     table("`swarm` on what it was not trained for, fixed assignment")
     for name, points in (

@@ -55,7 +55,7 @@ def finer(
 
 
 STAGES = {
-    # ``drone-formation train DroneFlag-v0`` and ``DroneRace-v0``; shipped as flag.npz and race.npz
+    # ``drone-formation train DroneFlag-v0`` and ``DroneRace-v0``; the latter is shipped as race.npz
     "flag": Stage("flag", SETTINGS["flag"]),
     "race": Stage("race", SETTINGS["race"]),
     "joint": Stage("swarm", SETTINGS["swarm"], of=FORMING),

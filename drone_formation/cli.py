@@ -345,14 +345,11 @@ def _bench(arguments: argparse.Namespace) -> None:
 
 def _pilot(arguments: argparse.Namespace, task: str) -> tuple[Any, dict[str, Any]]:
     """The pilot asked for, and the keywords of ``Swarms`` that suit it."""
-    from .pilots.trained import load_pilot, shipped_policies
+    from .pilots.trained import load_pilot, policy_of
 
     name = arguments.pilot
     if name is None:
-        shipped = shipped_policies()
-        # The joint policy has not learnt to race.
-        fitting = (task,) if task == "race" else (task, "swarm")
-        name = next((n for n in fitting if n in shipped), "classical")
+        name = policy_of(task) or "classical"
     options = {"num_drones": arguments.num_drones, "assignment": arguments.assignment}
     if name == "classical":
         from .pilots.classical import ClassicalPilot

@@ -15,6 +15,8 @@ alias checks and emits full-width SIMD.  The physics itself is plain scalar code
 would be computed in float64.  Division follows NumPy (``error_model``), because the Python model's
 check stops vectorisation.  No fast-math: every operation is rounded as IEEE 754 says, so results
 depend neither on the processor nor on what the compiler merges, and a NaN stays a NaN.
+Where a call says yes or no by a constant, it is ONE or ZERO: numba compiles a function once for
+every True and every integer literal that it is given.
 """
 
 import math
@@ -159,6 +161,7 @@ MATTERS = np.float32(1 - 0.01 / 3)  # share of the margin from where on a confli
 CAUTION = np.float32(1.005)  # factor on what rules a meeting out, far above all rounding
 
 _OPTIONS = {"error_model": "numpy", "nogil": True}
+# Python calls one function; to make the others callable costs seconds of compilation.
 _INTERNAL = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
@@ -174,19 +177,26 @@ def compiled(**options):
     return decorate
 
 
-# What every step does is merged into its caller, so that loops vectorise across it and no call has
-# to count references to a dozen arrays; what is seldom done is compiled apart.
-inlined = compiled(forceinline=True, **_INTERNAL)
+# Three ways to become code.  ``jitted``: compiled apart, for what is seldom called.  ``inlined``:
+# compiled apart, and then put into its callers by LLVM, so that no call has to count references to
+# a dozen arrays.  ``merged``: put into its callers by numba, before anything is compiled.  That is
+# for what must not be optimised by itself: lane loops over rows that came as arguments, whose
+# strides only the caller knows; and for what is called once.
 jitted = compiled(**_INTERNAL)
+inlined = compiled(forceinline=True, **_INTERNAL)
 merged = compiled(inline="always", **_INTERNAL)
 
 
 @intrinsic
 def _address(typingctx, array, index):
-    """Pointer to ``array[index]``'s data."""
+    """Pointer to ``array[index]``'s data; who uses it works with registers of any width.
+
+    LLVM keeps to half of Intel's 512 bits unless a function asks for all.  Every function with lane
+    loops comes by here, through the merged :func:`view` and its like.
+    """
 
     def codegen(context, builder, signature, arguments):
-        # LLVM keeps to half of Intel's registers unless a function asks for all of them.
+        # Not by ``attributes.add``, which knows fewer attributes than LLVM.
         set.add(builder.function.attributes, '"prefer-vector-width"="512"')
         view_ = context.make_array(signature.args[0])(context, builder, arguments[0])
         stride = builder.extract_value(view_.strides, 0)
@@ -909,7 +919,7 @@ def find_nearest(
     The nearest are exact, ties by index: one key more than needed is kept, and only where two of
     these share their distance bits can the order be in doubt; such a lane is searched again with
     whole distances.  ``only_crashed`` leaves out the blocks (or tiles) without a drone that
-    crashed in this step.
+    crashed in this step, when it is one.
     """
     wanted = max(1, neighbours)
     margin = CONFLICT_MARGIN * settings[COLLISION_DISTANCE]
@@ -1099,12 +1109,15 @@ def boxes_within(boxes, start, end, limit):
 
 @jitted
 def list_boxes(boxes, num_tiles, limit, skip):
-    """List the tiles within a squared distance, those that overlap first; how many there are."""
+    """List the tiles within a squared distance but for one, those that overlap first.
+
+    Returns how many there are, and how many of them overlap.
+    """
     box, count, touching = boxes_of(boxes), 0, 0
-    for apart_ in range(2):
+    for away in range(2):
         for start in range(0, num_tiles, LANES):
             bits = boxes_within(boxes, start, num_tiles, ZERO)
-            if apart_ == 1:
+            if away == 1:
                 bits = boxes_within(boxes, start, num_tiles, limit) & ~bits
             while bits != 0:
                 t = start + lowest(bits)
@@ -1112,7 +1125,7 @@ def list_boxes(boxes, num_tiles, limit, skip):
                 if t != skip:
                     box[BOX_LIST, count] = np.float32(t)
                     count += 1
-        if apart_ == 0:
+        if away == 0:
             touching = count
     return count, touching
 

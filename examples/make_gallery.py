@@ -14,7 +14,7 @@ from drone_formation import Swarms
 from drone_formation.airframe import CONTROL_STEP
 from drone_formation.pilots import Pilot
 from drone_formation.pilots.classical import ClassicalPilot
-from drone_formation.pilots.trained import load_pilot, shipped_policies
+from drone_formation.pilots.trained import load_pilot, policy_of
 from drone_formation.render import Camera, Renderer, Snapshot, Video, snapshot_of
 from drone_formation.render.video import save_picture
 
@@ -31,8 +31,7 @@ SHOTS = {
 def pilot_for(task: str, name: str | None) -> Pilot:
     """The pilot of that name; by default the best that comes along, as on the command line."""
     if name is None:
-        shipped = shipped_policies()
-        name = next((n for n in (task, "swarm") if n in shipped), "classical")
+        name = policy_of(task) or "classical"
     return ClassicalPilot() if name == "classical" else load_pilot(name)
 
 

@@ -9,6 +9,7 @@ import pytest
 from drone_formation import load_pilot
 from drone_formation.evaluation import evaluate
 from drone_formation.pilots.trained import shipped_policies
+from drone_formation.tasks import TASKS
 
 FOLDER = resources.files("drone_formation").joinpath("policies")
 
@@ -34,7 +35,7 @@ def fly(name, task, **options):
 
 
 def test_a_joint_policy_comes_along_and_all_are_small():
-    assert {"swarm", "flag", "race"} <= set(shipped_policies())
+    assert {"swarm", "race"} <= set(shipped_policies())
     sizes = [len(FOLDER.joinpath(f"{name}.npz").read_bytes()) for name in shipped_policies()]
     assert sum(sizes) < 1_000_000
 
@@ -81,7 +82,17 @@ def test_the_joint_policy_hardly_collides_when_slots_are_assigned_well(task):
     assert found["collisions"] <= 0.1
 
 
-def test_the_flag_policy_lands_within_a_centimetre():
+@pytest.mark.parametrize("task", [name for name in TASKS if name not in shipped_policies()])
+def test_a_task_without_a_policy_of_its_own_has_the_joint_one(task, tmp_path, monkeypatch):
+    assert load_pilot(task).metadata == load_pilot("swarm").metadata
+    # but what the user has made goes first
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / task).mkdir()
+    with pytest.raises(FileNotFoundError, match=task):
+        load_pilot(task)
+
+
+def test_the_default_of_the_flag_lands_within_a_centimetre():
     found = fly("flag", "flag")
     assert found["on_target"] == 1
     assert found["formation_error"] <= 0.01

@@ -27,6 +27,7 @@ from ..observation import (
     observation_size,
     observation_table,
 )
+from ..tasks import TASKS
 
 if TYPE_CHECKING:
     from ..swarms import Swarms
@@ -270,18 +271,26 @@ def shipped_policies() -> tuple[str, ...]:
     )
 
 
+def policy_of(task: str) -> str | None:
+    """Which of these flies a task: its own, or the joint one, which has not learnt to race."""
+    fitting = (task,) if task == "race" else (task, "swarm")
+    return next((name for name in fitting if name in shipped_policies()), None)
+
+
 def load_pilot(name: str | os.PathLike[str]) -> TrainedPilot:
     """A trained pilot, ready to fly.
 
     Args:
-        name: the name of a policy that comes with the package, or the path of a policy file
+        name: the name of a policy that comes with the package; or the path of a policy file
             (``.npz``), of a Stable-Baselines3 model (``.zip``; needs Stable-Baselines3, and is
             as trustworthy as whoever made it: reading one can run code), or of the folder of a
-            training run.
+            training run; or the name of a task ("flag"), for the policy that flies it best.
 
     Raises:
         ValueError, FileNotFoundError: there is no such policy, or it cannot be read.
     """
+    if isinstance(name, str) and name in TASKS and not Path(name).exists():
+        name = policy_of(name) or name
     if isinstance(name, str) and name in shipped_policies():
         with resources.as_file(
             resources.files("drone_formation").joinpath("policies", f"{name}.npz")
@@ -298,8 +307,8 @@ def load_pilot(name: str | os.PathLike[str]) -> TrainedPilot:
         return TrainedPilot.load(path)
     known = ", ".join(shipped_policies()) or "none"
     raise FileNotFoundError(
-        f"no policy {str(name)!r}: give a path to a .npz or .zip file, or the name of one that "
-        f"comes with the package ({known})"
+        f"no policy {str(name)!r}: give a path to a .npz or .zip file, the name of one that "
+        f"comes with the package ({known}), or the name of a task"
     )
 
 

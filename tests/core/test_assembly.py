@@ -62,14 +62,20 @@ FUNCTIONS = {
 }
 
 
-def counts(name: str, **options: str) -> tuple[int, int]:
-    """How many packed and scalar float instructions a function of the kernel is compiled to."""
+def assembly_of(name: str, **options: str) -> str:
+    """What a function of the kernel is compiled to."""
     function = getattr(kernel, name).py_func
     compiled = njit(**{**kernel._OPTIONS, **options})(function)
     compiled.compile(
         tuple(TYPES.get(name, types.int64) for name in inspect.signature(function).parameters)
     )
     (assembly,) = compiled.inspect_asm().values()
+    return assembly
+
+
+def counts(name: str, **options: str) -> tuple[int, int]:
+    """How many packed and scalar float instructions that is."""
+    assembly = assembly_of(name, **options)
     return len(re.findall(PACKED, assembly)), len(re.findall(SINGLE, assembly))
 
 
@@ -94,3 +100,14 @@ def test_a_loop_that_is_not_packed_is_noticed(name):
     """Python's error model checks every division, and a loop with a way out stays scalar."""
     packed, scalar = counts(name, error_model="python")
     assert not is_packed(name, packed, scalar), f"{packed} packed, {scalar} scalar"
+
+
+@pytest.mark.skipif(
+    not binding.get_host_cpu_features().get("avx512f", False),
+    reason="this processor has no registers of 512 bits",
+)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_lane_loops_take_the_widest_registers(name):
+    """Left to itself, LLVM keeps to 256 bits on Intel's processors."""
+    widths = re.findall(PACKED.replace("[yz]mm", "([yz])mm"), assembly_of(name))
+    assert widths.count("z") > widths.count("y")
