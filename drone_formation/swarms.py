@@ -7,7 +7,6 @@ import secrets
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 
@@ -17,6 +16,7 @@ from . import kernel, observation, validation
 from .airframe import CONTROL_STEP, PARAMETERS, Airframe, Randomization
 from .reward import RewardWeights
 from .tasks import HARMONICS, RING_RADIUS, RING_SPEED, TASKS, Plan, Planner
+from .team import Team
 
 MAX_DRONES = 4096
 
@@ -194,8 +194,10 @@ class Swarms:
         self._truncated = np.zeros(S, np.bool_)
         self.colours = np.zeros((S, N, 3), np.uint8)  #: (S, N, 3) RGB, of each drone's slot
         self._no_actions = np.zeros(0, np.float32)
-        self._pool: ThreadPoolExecutor | None = None
-        self._pool_process = 0
+        bounds = [S * thread // self.num_threads for thread in range(self.num_threads + 1)]
+        #: of each thread: its number, and the swarms that it steps, from one to before another
+        self._parts = [(t, bounds[t], bounds[t + 1]) for t in range(self.num_threads)]
+        self._team: Team | None = None
         self._seed(secrets.randbits(63) if seed is None else seed)
 
     # ---- construction --------------------------------------------------------------------------
@@ -490,18 +492,9 @@ class Swarms:
     def _advance_on_threads(self, actions: np.ndarray) -> int:
         # Plain threads around a kernel that releases the GIL: unlike numba's own parallel layers
         # they survive a fork (the child makes its own) and can be called from several threads.
-        if self._pool is None or self._pool_process != os.getpid():
-            self._pool = ThreadPoolExecutor(self.num_threads - 1, "drone_formation")
-            self._pool_process = os.getpid()
-        bounds = [self.num_swarms * t // self.num_threads for t in range(self.num_threads + 1)]
-        others = [
-            self._pool.submit(self._advance, actions, t, bounds[t], bounds[t + 1])
-            for t in range(1, self.num_threads)
-        ]
-        status = self._advance(actions, 0, bounds[0], bounds[1])
-        for other in others:
-            other.result()
-        return status
+        if self._team is None or self._team.process != os.getpid():
+            self._team = Team(self.num_threads - 1)
+        return self._team.run(self._advance, [(actions, *part) for part in self._parts])[0]
 
     # ---- the truth -----------------------------------------------------------------------------
 
@@ -746,4 +739,4 @@ class Swarms:
             raise ValueError(f"state: {name} must be finite, got {value} {place}")
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_pool": None}
+        return {**self.__dict__, "_team": None}
