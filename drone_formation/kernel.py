@@ -2007,7 +2007,8 @@ def begin_episode(
     for b in range(num_blocks):
         gather(blocks, first, first + b, scratch, settings, neighbours, mask)
         tell(
-            blocks, swarm, first + b, b * LANES, settings, neighbours, scratch, observations, True
+            blocks, swarm, first + b, b * LANES, settings, neighbours, scratch, observations,
+            settings[RESPAWNS] > ZERO,
         )  # fmt: skip
 
 

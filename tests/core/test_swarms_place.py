@@ -153,6 +153,7 @@ def test_drones_that_are_gone_stay_gone():
     np.testing.assert_array_equal(swarms.position[0, 0], gone)
     np.testing.assert_array_equal(swarms.position[0, 1:], places[0, 1:])
     assert swarms.active.tolist() == [[False, True, True]]
+    assert not swarms.observations[0, 0].any()
     assert np.isfinite(swarms.step(hover(swarms)).observations).all()
 
 
