@@ -98,8 +98,8 @@ class Settings:
     rows: int = 1024
     max_steps: int = 512
     rollout: int = 32
-    minibatch: int = 4096
-    epochs: int = 3
+    minibatch: int = 2048
+    epochs: int = 2
     learning_rate: float = 1.5e-3
     last_learning_rate: float = 5e-5
     gamma: float = 0.99
@@ -137,6 +137,8 @@ SETTINGS: dict[str, Settings] = {
     # In a race it pays to be fast.
     "race": Settings(
         timesteps=36_000_000,
+        minibatch=4096,
+        epochs=3,
         hidden=(128, 128),
         reward=RewardWeights(progress=1.0, ring=3.0, collision=5.0, conflict=0.1, crash=10.0),
     ),
@@ -144,6 +146,8 @@ SETTINGS: dict[str, Settings] = {
     "swarm": Settings(
         timesteps=36_000_000,
         rows=2048,
+        minibatch=4096,
+        epochs=3,
         last_learning_rate=1e-5,
         hidden=(128, 128),
         reward=RewardWeights(precision=0.18, collision=5.0, crash=10.0),
