@@ -477,6 +477,14 @@ for task, crash in (("flag", "respawn"), ("race", "terminate"), ("conga", "respa
         swarms.step(rng.uniform(-1, 1, (2, 20, 4)).astype(np.float32))
     print(*np.round(swarms.observations.astype(float).sum(axis=(1, 2)), 2))
     print(*np.round(swarms.position.astype(float).sum(axis=(1, 2)), 2))
+# Large enough for tiles: on the targets, where distances tie, and in flight, where drones meet
+swarms = Swarms("flag", 1, 150, seed=3)
+swarms.reset()
+velocity = 4 * rng.normal(size=(1, 150, 3))
+for options in ({"position": swarms.target_position}, {"velocity": velocity}):
+    swarms.place(**options)
+    swarms.step(np.zeros((1, 150, 4), np.float32))
+    print(*np.round(swarms.observations.astype(float).sum(axis=(0, 2)), 2))
 """
 
 
