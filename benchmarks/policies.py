@@ -83,6 +83,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=200)
     arguments = parser.parse_args()
     swarm, race = load_pilot(arguments.swarm), load_pilot(arguments.race)
+    flag = load_pilot(arguments.flag) if arguments.flag else None
     episodes, began = arguments.episodes, time.perf_counter()
     fewer = max(episodes // 8, 1)
 
@@ -91,8 +92,7 @@ def main() -> None:
         for task in FORMING:
             print(row(task, swarm, task, episodes, assignment=assignment), flush=True)
         print(row("random clouds", swarm, "formation", episodes, assignment=assignment), flush=True)
-        if arguments.flag:
-            flag = load_pilot(arguments.flag)
+        if flag is not None:
             print(row(arguments.flag, flag, "flag", episodes, assignment=assignment), flush=True)
 
     table("`swarm` on what it was not trained for, fixed assignment")

@@ -1085,18 +1085,22 @@ def box_of(boxes, row, tile):
 
 
 @inlined
+def between(low, high, other_low, other_high):
+    """How far apart two intervals are; zero where they overlap."""
+    before, after = low - other_high, other_low - high
+    gap = before if before > after else after
+    return gap if gap > ZERO else ZERO
+
+
+@inlined
 def box_gaps(boxes, num_tiles, row, corners):
     """Squared distance of every tile's box, from the given row on, from one with given corners."""
     box = boxes_of(boxes)
     x0, y0, z0, x1, y1, z1 = corners
     for t in range(num_tiles):
-        before, after = box[row, t] - x1, x0 - box[row + 3, t]
-        dx = before if before > after else after
-        before, after = box[row + 1, t] - y1, y0 - box[row + 4, t]
-        dy = before if before > after else after
-        before, after = box[row + 2, t] - z1, z0 - box[row + 5, t]
-        dz = before if before > after else after
-        dx, dy, dz = dx if dx > ZERO else ZERO, dy if dy > ZERO else ZERO, dz if dz > ZERO else ZERO
+        dx = between(box[row, t], box[row + 3, t], x0, x1)
+        dy = between(box[row + 1, t], box[row + 4, t], y0, y1)
+        dz = between(box[row + 2, t], box[row + 5, t], z0, z1)
         box[BOX_GAP, t] = dx * dx + dy * dy + dz * dz
 
 
@@ -1320,9 +1324,7 @@ def mark(tile, corners, margin):
             start = tile[axis, lane]
             end = start + HORIZON * tile[VELOCITY + axis, lane]
             low, high = (start, end) if start < end else (end, start)
-            before, after = low - corners[3 + axis], corners[axis] - high
-            side = before if before > after else after
-            side = side if side > ZERO else ZERO
+            side = between(low, high, corners[axis], corners[3 + axis])
             gap += side * side
         tile[TILE_MARKED, lane] = ONE if gap < margin * margin else ZERO
 

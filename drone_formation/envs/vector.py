@@ -154,9 +154,9 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         if self._quiet and not np.count_nonzero(terminated) + np.count_nonzero(truncated):
             infos = {
                 "rewards": self._own(result.rewards),
-                "_rewards": self._own(self._everyone),
+                "_rewards": self._everyone.copy(),
                 "crashed": self._own(result.crashed),
-                "_crashed": self._own(self._everyone),
+                "_crashed": self._everyone.copy(),
             }
         else:
             over, before = terminated | truncated, self._over

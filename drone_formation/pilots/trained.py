@@ -273,8 +273,8 @@ def shipped_policies() -> tuple[str, ...]:
 
 def policy_of(task: str) -> str | None:
     """Which of these flies a task: its own, or the joint one, which has not learnt to race."""
-    fitting = (task,) if task == "race" else (task, "swarm")
-    return next((name for name in fitting if name in shipped_policies()), None)
+    fitting, shipped = (task,) if task == "race" else (task, "swarm"), shipped_policies()
+    return next((name for name in fitting if name in shipped), None)
 
 
 def load_pilot(name: str | os.PathLike[str]) -> TrainedPilot:

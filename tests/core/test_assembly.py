@@ -6,6 +6,7 @@ compiled, not of what it loads from the cache.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import platform
 import re
@@ -62,6 +63,7 @@ FUNCTIONS = {
 }
 
 
+@functools.cache
 def assembly_of(name: str, **options: str) -> str:
     """What a function of the kernel is compiled to."""
     function = getattr(kernel, name).py_func
@@ -103,7 +105,7 @@ def test_a_loop_that_is_not_packed_is_noticed(name):
 
 
 @pytest.mark.skipif(
-    not binding.get_host_cpu_features().get("avx512f", False),
+    ARM or not binding.get_host_cpu_features().get("avx512f", False),
     reason="this processor has no registers of 512 bits",
 )
 @pytest.mark.parametrize("name", FUNCTIONS)
