@@ -24,6 +24,7 @@ import math
 import numpy as np
 from llvmlite import ir
 from numba import carray, config, njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 LANES = 16
@@ -160,6 +161,7 @@ LEAST = np.float32(0.01)  # conflicts below this are none: formations may stand 
 MATTERS = np.float32(1 - 0.01 / 3)  # share of the margin from where on a conflict reaches that
 CAUTION = np.float32(1.005)  # factor on what rules a meeting out, far above all rounding
 
+COMPILED = not config.DISABLE_JIT
 _OPTIONS = {"error_model": "numpy", "nogil": True}
 # Python calls one function; to make the others callable costs seconds of compilation.
 _INTERNAL = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
@@ -336,7 +338,78 @@ def _transpose(typingctx, array, source, to, target, stride):
     return types.void(array, types.intp, to, types.intp, types.intp), codegen
 
 
-if config.DISABLE_JIT:
+def _cell(context, builder, signature, arguments):
+    """Pointer to an entry of a flat array: for the four below."""
+    array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    return builder.gep(array.data, [arguments[1]])
+
+
+@intrinsic
+def _peek(typingctx, array, place):
+    """An entry as other threads left it, and all that they wrote before it."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.load_atomic(_cell(context, builder, signature, arguments), "acquire", 8)
+
+    return types.int64(array, types.intp), codegen
+
+
+@intrinsic
+def _add(typingctx, array, place, value):
+    """Add to an entry at once, after all that this thread wrote before."""
+
+    def codegen(context, builder, signature, arguments):
+        cell = _cell(context, builder, signature, arguments)
+        return builder.atomic_rmw("add", cell, arguments[2], "seq_cst")
+
+    return types.int64(array, types.intp, types.int64), codegen
+
+
+@intrinsic
+def _replace(typingctx, array, place, old, new):
+    """Put a new number in place of the old one, unless another thread was quicker: who was it?"""
+
+    def codegen(context, builder, signature, arguments):
+        cell = _cell(context, builder, signature, arguments)
+        done = builder.cmpxchg(cell, *arguments[2:], "seq_cst", "seq_cst")
+        return builder.extract_value(done, 1)
+
+    return types.boolean(array, types.intp, types.int64, types.int64), codegen
+
+
+@intrinsic
+def _pause(typingctx):
+    """Let a loop that waits leave the core to the other thread on it, where processors know how."""
+
+    def codegen(context, builder, signature, arguments):
+        if builder.module.triple.startswith(("x86_64", "i686")):
+            kind = ir.FunctionType(ir.VoidType(), [])
+            name = "llvm.x86.sse2.pause"
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+if not COMPILED:
+
+    def peek(board, place):
+        """See below."""
+        return board[place]
+
+    def add(board, place, value):
+        """See below."""
+        board[place] += value
+
+    def replace(board, place, old, new):
+        """See below."""
+        if board[place] != old:
+            return False
+        board[place] = new
+        return True
+
+    def pause():
+        """See below."""
 
     def view(blocks, index):
         """Block ``index``, shape (ROWS, LANES)."""
@@ -380,6 +453,26 @@ if config.DISABLE_JIT:
             rows[start + i * size : start + i * size + 8] = scratch[row : row + 8, lane + i]
 
 else:
+
+    @inlined
+    def peek(board, place):
+        """An entry of the board as other threads left it, and all that they wrote before it."""
+        return _peek(board, place)
+
+    @inlined
+    def add(board, place, value):
+        """Add to an entry of the board, as if no other thread did at that time."""
+        _add(board, place, value)
+
+    @inlined
+    def replace(board, place, old, new):
+        """Whether an entry was the old number and is now the new one: true for one thread only."""
+        return _replace(board, place, old, new)
+
+    @inlined
+    def pause():
+        """Wait for some tens of nanoseconds."""
+        _pause()
 
     @merged
     def view(blocks, index):
@@ -2026,38 +2119,89 @@ def all_finite(values):
     return bad == 0
 
 
-READY, NOT_FINITE, NOT_STARTED = 0, 1, 2
+# The board is how threads share the steps (int64).  What some read while they wait is kept two
+# cache lines away from what others write.
+TICKET = 0  # number of the step that is under way, or of the latest; below 0 when work is over
+DONE = 16  # swarms that have been through it
+CLAIMS = 32  # and more, one of each swarm: the latest step that a thread has claimed it for
+APART = 16  # then, so far apart, the latest step that each thread has seen
+PATIENCE = 2_000  # pauses, some 0.1 ms, until a helper without work goes to sleep
+LONG_PATIENCE = 100_000  # and until the caller does, who waits for helpers to finish
+
+READY, NOT_FINITE, NOT_STARTED, WAITING = 0, 1, 2, 3
 
 
 @compiled(**_OPTIONS)
 def advance(
     blocks, table, frequencies, rings, settings, neighbours, scratch, waves, tiles, boxes, orders,
-    actions, observations, finals, rewards, crashed, truncated, begin, end, fresh,
+    actions, observations, finals, rewards, crashed, truncated, board, thread, begin, end, fresh,
 ):  # fmt: skip
-    """Advance swarms ``begin`` to ``end`` by one control step, or begin their episodes (``fresh``).
+    """Advance all swarms by one control step, or begin the episodes of some (``fresh``).
 
-    One entry for both, since every entry costs seconds of compilation, and for the checks too,
+    One entry for all, since every entry costs seconds of compilation, and for the checks too,
     since every call from Python costs a microsecond.  Nothing moves, in any swarm, unless all
     actions are finite and all swarms have been reset.
+
+    **Threads.**  Thread 0 is the caller's; the others stay in here as helpers from step to step,
+    and leave when there is none for a while.  Each begins with swarms ``begin`` to ``end`` and then
+    goes on to those of others, which nobody has claimed: who comes late, or is held up by other
+    programs, finds less to do, and no one waits for him.  The caller leaves when every swarm is
+    done, or has taken long.
     """
-    if not fresh:
+    num_swarms = len(table)
+    if thread == 0 and not fresh:
         if not all_finite(actions):
             return NOT_FINITE
-        for swarm in range(len(table)):
+        for swarm in range(num_swarms):
             if table[swarm, STARTED] == 0:
                 return NOT_STARTED
     num_blocks = (observations.shape[1] + LANES - 1) // LANES
-    for swarm in range(begin, end):
-        if fresh:
-            begin_episode(
-                blocks, swarm, num_blocks, table, frequencies, settings[swarm], neighbours,
-                scratch, waves, tiles, boxes, orders[swarm], observations,
-            )  # fmt: skip
-        else:
-            step_swarm(
-                blocks, swarm, num_blocks, table, frequencies, rings, settings[swarm], neighbours,
-                scratch, waves, tiles, boxes, orders[swarm], actions, observations, finals,
-                rewards, crashed,
-            )  # fmt: skip
-            truncated[swarm] = table[swarm, STEP] >= table[swarm, MAX_STEPS]
+    shared = len(board) > 0 and not fresh
+    count, ticket = end - begin, 0
+    if shared:
+        count = num_swarms
+        if thread == 0:
+            ticket = board[TICKET] + 1
+            board[DONE] = 0
+            add(board, TICKET, 1)
+    while True:
+        if thread > 0:
+            place = CLAIMS + num_swarms + APART * thread
+            seen = board[place]
+            for _ in range(PATIENCE):
+                ticket = peek(board, TICKET)
+                if ticket != seen:
+                    break
+                pause()
+            if ticket == seen or ticket < 0:
+                return READY
+            board[place] = ticket
+        for k in range(count):
+            swarm = begin + k
+            if shared:
+                swarm %= num_swarms
+                if not replace(board, CLAIMS + swarm, ticket - 1, ticket):
+                    continue
+            if fresh:
+                begin_episode(
+                    blocks, swarm, num_blocks, table, frequencies, settings[swarm], neighbours,
+                    scratch, waves, tiles, boxes, orders[swarm], observations,
+                )  # fmt: skip
+            else:
+                step_swarm(
+                    blocks, swarm, num_blocks, table, frequencies, rings, settings[swarm],
+                    neighbours, scratch, waves, tiles, boxes, orders[swarm], actions, observations,
+                    finals, rewards, crashed,
+                )  # fmt: skip
+                truncated[swarm] = table[swarm, STEP] >= table[swarm, MAX_STEPS]
+            if shared:
+                add(board, DONE, 1)
+        if thread == 0:
+            break
+    if shared:
+        for _ in range(LONG_PATIENCE):
+            if peek(board, DONE) == num_swarms:
+                return READY
+            pause()
+        return WAITING
     return READY

@@ -6,8 +6,10 @@ import os
 import secrets
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -15,7 +17,7 @@ import numpy as np
 from . import kernel, observation, validation
 from .airframe import CONTROL_STEP, PARAMETERS, Airframe, Randomization
 from .reward import RewardWeights
-from .tasks import HARMONICS, RING_RADIUS, RING_SPEED, TASKS, Plan, Planner
+from .tasks import HARMONICS, RING_RADIUS, RING_SPEED, TASKS, Plan, Planner, num_rings
 from .team import Team
 
 MAX_DRONES = 4096
@@ -167,8 +169,9 @@ class Swarms:
         self._blocks = np.zeros((S * self._blocks_per_swarm, kernel.ROWS, kernel.LANES), np.float32)
         self._table = np.zeros((S, kernel.SWARM_COLUMNS), np.int64)
         self._frequencies = np.zeros((S, HARMONICS, 2))
-        self._rings = np.zeros((S, 1, 6), np.float32)
+        self._rings = np.zeros((S, num_rings(N), 6), np.float32)
         self.tasks = [task] * S  #: name of each swarm's present task
+        self._settings = np.zeros((S, kernel.SETTINGS), np.float32)
         self._make_settings()
         # For the neighbour search of large swarms: see ``kernel.search_tiles``
         many = self._blocks_per_swarm > kernel.FEW_BLOCKS
@@ -194,10 +197,8 @@ class Swarms:
         self._truncated = np.zeros(S, np.bool_)
         self.colours = np.zeros((S, N, 3), np.uint8)  #: (S, N, 3) RGB, of each drone's slot
         self._no_actions = np.zeros(0, np.float32)
-        bounds = [S * thread // self.num_threads for thread in range(self.num_threads + 1)]
-        #: of each thread: its number, and the swarms that it steps, from one to before another
-        self._parts = [(t, bounds[t], bounds[t + 1]) for t in range(self.num_threads)]
         self._team: Team | None = None
+        self._board = np.zeros(0, np.int64)  #: on which the team's work is written down
         self._seed(secrets.randbits(63) if seed is None else seed)
 
     # ---- construction --------------------------------------------------------------------------
@@ -253,7 +254,7 @@ class Swarms:
         settings[kernel.VELOCITY_SCALE] = observation.VELOCITY_SCALE
         settings[kernel.RATE_SCALE] = observation.RATE_SCALE
         settings[kernel.NEIGHBOUR_SCALE] = observation.NEIGHBOUR_SCALE
-        self._settings = np.tile(settings, (self.num_swarms, 1))
+        self._settings[:] = settings
         self._set_weights(range(self.num_swarms))
 
     def _set_weights(self, which: Sequence[int]) -> None:
@@ -352,14 +353,11 @@ class Swarms:
         blocks = lanes.reshape(kernel.ROWS, self._blocks_per_swarm, kernel.LANES).swapaxes(0, 1)
         self._blocks[first : first + self._blocks_per_swarm] = blocks
         with _compilation_notice():
-            self._advance(self._no_actions, 0, swarm, swarm + 1, fresh=True)
+            self._advance(self._no_actions, swarm, swarm + 1, fresh=True)
 
     def _set_rings(self, swarm: int, plan: Plan) -> None:
-        count = len(plan.rings)
-        if count > self._rings.shape[1]:
-            self._rings = np.zeros((self.num_swarms, count, 6), np.float32)
-        self._rings[swarm, :count, :3] = plan.rings[:, :3]
-        self._rings[swarm, :count, 3:] = RING_SPEED * plan.rings[:, 3:]
+        self._rings[swarm, :, :3] = plan.rings[:, :3]
+        self._rings[swarm, :, 3:] = RING_SPEED * plan.rings[:, 3:]
 
     def place(
         self,
@@ -438,7 +436,7 @@ class Swarms:
         table = self._table
         table[:, kernel.VISITS] = 0  # drones are no longer sorted
         unformed = table[:, kernel.LAST_UNFORMED].copy()
-        self._advance(self._no_actions, 0, 0, self.num_swarms, fresh=True)
+        self._advance(self._no_actions, 0, self.num_swarms, fresh=True)
         # Right after a reset, that is the first entry; later, the metric goes on.
         formed = np.where(table[:, kernel.LAST_UNFORMED] < 0, unformed, table[:, kernel.STEP])
         late = table[:, kernel.STEP] > 0
@@ -465,7 +463,7 @@ class Swarms:
             actions = np.where(np.isfinite(actions), np.clip(actions, -1, 1), actions)
         actions = np.ascontiguousarray(actions, np.float32)
         if self.num_threads == 1:
-            status = self._advance(actions, 0, 0, self.num_swarms)
+            status = self._advance(actions, 0, self.num_swarms)
         else:
             status = self._advance_on_threads(actions)
         if status == kernel.NOT_STARTED:
@@ -478,23 +476,55 @@ class Swarms:
             )
         return StepResult(self.observations, self._rewards, self._crashed, self._truncated)
 
-    def _advance(
-        self, actions: np.ndarray, thread: int, begin: int, end: int, fresh: bool = False
-    ) -> int:
-        status: int = kernel.advance(
+    def _advance(self, actions: np.ndarray, begin: int, end: int, fresh: bool = False) -> int:
+        status: int = kernel.advance(*self._arguments(actions, 0), 0, begin, end, fresh)
+        return status
+
+    def _arguments(self, actions: np.ndarray, thread: int) -> tuple[Any, ...]:
+        return (
             self._blocks, self._table, self._frequencies, self._rings, self._settings,
             self.neighbours, *self._workspaces[thread], self._orders, actions.reshape(-1),
             self.observations, self.final_observations, self._rewards, self._crashed,
-            self._truncated, begin, end, fresh,
+            self._truncated, self._board,
         )  # fmt: skip
-        return status
 
     def _advance_on_threads(self, actions: np.ndarray) -> int:
         # Plain threads around a kernel that releases the GIL: unlike numba's own parallel layers
         # they survive a fork (the child makes its own) and can be called from several threads.
         if self._team is None or self._team.process != os.getpid():
-            self._team = Team(self.num_threads - 1)
-        return self._team.run(self._advance, [(actions, *part) for part in self._parts])[0]
+            self._engage_team()
+        assert self._team is not None
+        self._wait_for_team()  # left behind when the nap of the latest step was interrupted
+        np.copyto(self._shared_actions, actions)
+        self._team.wake()
+        status = self._advance(self._shared_actions, 0, self.num_swarms)
+        if status != kernel.WAITING:
+            return status
+        self._wait_for_team()
+        return kernel.READY
+
+    def _engage_team(self) -> None:
+        """Threads that keep the simulator's arrays alive, but not the simulator."""
+        S, T = self.num_swarms, self.num_threads
+        self._board = np.zeros(kernel.CLAIMS + S + kernel.APART * T, np.int64)
+        self._board[kernel.DONE] = S
+        self._shared_actions = np.zeros((S, self.num_drones, 4), np.float32)
+        helpers = range(1, T) if kernel.COMPILED else ()
+        duties = [
+            partial(
+                kernel.advance, *self._arguments(self._shared_actions, thread), thread,
+                S * thread // T, S * (thread + 1) // T, False,
+            )
+            for thread in helpers
+        ]  # fmt: skip
+        self._team = Team(duties, partial(self._board.__setitem__, kernel.TICKET, -1))
+
+    def _wait_for_team(self) -> None:
+        assert self._team is not None
+        while self._board[kernel.DONE] < self.num_swarms:
+            if self._team.errors:
+                raise self._team.errors[0]
+            time.sleep(1e-4)
 
     # ---- the truth -----------------------------------------------------------------------------
 
@@ -696,11 +726,7 @@ class Swarms:
         for name in self._ARRAYS:
             array: np.ndarray = getattr(self, name)
             value: Any = state.get(name)
-            shape: tuple[int, ...] = np.shape(value)
-            expected: tuple[int, ...] = array.shape
-            if name == "_rings":  # grows with the longest race so far
-                shape, expected = shape[::2], expected[::2]
-            if getattr(value, "dtype", None) != array.dtype or shape != expected:
+            if getattr(value, "dtype", None) != array.dtype or np.shape(value) != array.shape:
                 raise ValueError(
                     f"state does not fit this simulator: {name} must be {array.dtype} of shape "
                     f"{array.shape}, got {getattr(value, 'dtype', type(value).__name__)} of shape "
@@ -713,7 +739,7 @@ class Swarms:
                 )
         self._check_finite(state)
         for name in self._ARRAYS:
-            setattr(self, name, state[name].copy())
+            getattr(self, name)[...] = state[name]
         self._table[:, kernel.VISITS] = 0  # the sort is not part of the state
         self.tasks = list(state["tasks"])
         self._set_weights(range(self.num_swarms))
@@ -739,4 +765,4 @@ class Swarms:
             raise ValueError(f"state: {name} must be finite, got {value} {place}")
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_team": None}
+        return {**self.__dict__, "_team": None, "_board": np.zeros(0, np.int64)}

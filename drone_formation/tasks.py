@@ -147,7 +147,7 @@ def _trailing(setting: Setting, rng: np.random.Generator) -> dict:
 def _racing(setting: Setting, rng: np.random.Generator) -> dict:
     """Rings around a course, jolted at random; the drones' first rings are staggered."""
     num_drones = len(setting.formation.colours)
-    course = setting.formation.points[: _num_rings(num_drones)]
+    course = setting.formation.points[: num_rings(num_drones)]
     jolt = rng.uniform(-1, 1, course.shape) * [3, 3, 5]
     turn = rng.uniform(0, 2 * np.pi)
     cosine, sine = np.cos(turn), np.sin(turn)
@@ -159,13 +159,14 @@ def _racing(setting: Setting, rng: np.random.Generator) -> dict:
     return {"centre": centre[first], "rings": rings, "first_ring": first}
 
 
-def _num_rings(num_drones: int) -> int:
+def num_rings(num_drones: int) -> int:
+    """How many rings a race of so many drones has."""
     return int(np.clip(num_drones // 4, 8, 64))
 
 
 def _course(num_drones: int, separation: float) -> Formation:
     """Ring centres around a circle, 8 m apart or more, cycled over the drones."""
-    rings = _num_rings(num_drones)
+    rings = num_rings(num_drones)
     angle = 2 * np.pi * (np.arange(max(num_drones, rings)) % rings) / rings
     radius = max(20.0, 8 * rings / (2 * np.pi))
     points = radius * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)

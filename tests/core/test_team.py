@@ -2,70 +2,192 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import threading
 import time
 import weakref
 
+import numpy as np
 import pytest
 
+from drone_formation import Swarms, kernel
 from drone_formation.team import Team
+
+compiled = pytest.mark.skipif(not kernel.COMPILED, reason="interpreted, a step is not shared")
 
 
 def count() -> int:
     return sum(thread.name == "drone_formation" for thread in threading.enumerate())
 
 
-def test_every_call_is_done_on_a_thread_of_its_own_and_answered():
-    barrier = threading.Barrier(3, timeout=30)  # passed only when all three are there at once
-
-    def call(number):
-        barrier.wait()
-        return number, threading.get_ident()
-
-    team = Team(2)
-    for _ in range(50):
-        answers = team.run(call, [(0,), (1,), (2,)])
-        (own, here), *others = answers
-        assert (own, here) == (0, threading.get_ident())
-        assert {number for number, _ in others} == {1, 2}
-        assert len({thread for _, thread in answers}) == 3
+def until(condition) -> bool:
+    deadline = time.monotonic() + 30
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return condition()
 
 
-@pytest.mark.parametrize("which", [0, 1])
-def test_what_a_call_raises_comes_out_when_all_are_done(which):
-    done = []
+def flying(num_threads: int = 2, num_swarms: int = 6) -> Swarms:
+    swarms = Swarms("flag", num_swarms, 20, seed=0, num_threads=num_threads)
+    swarms.reset()
+    return swarms
 
-    def work(number):
-        if number == which:
-            raise KeyError("lost")
-        time.sleep(0.05)
-        done.append(number)
 
-    team = Team(1)
+def actions(step: int, num_swarms: int = 6) -> np.ndarray:
+    rng = np.random.default_rng(step)
+    return rng.uniform(-1, 1, (num_swarms, 20, 4)).astype(np.float32)
+
+
+def test_helpers_are_woken_again_and_again_each_on_a_thread_of_its_own():
+    calls: list[int] = []
+    team = Team([lambda: calls.append(threading.get_ident())] * 2, lambda: None)
+    for round_ in range(1, 20):
+        assert until(lambda: all(team._asleep))
+        team.wake()
+        assert until(lambda: len(calls) == 2 * round_)  # noqa: B023 (called at once)
+    assert len(set(calls)) == 2
+    assert threading.get_ident() not in calls
+
+
+def test_who_is_at_work_is_not_called():
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work():
+        begun.set()
+        go_on.wait(30)
+
+    team = Team([work], lambda: None)
+    assert until(lambda: all(team._asleep))
+    team.wake()
+    assert begun.wait(30)
+    team.wake()
+    assert team._inboxes[0].empty()
+    go_on.set()
+
+
+def test_what_a_helper_raises_comes_out_of_the_step():
+    swarms = flying()
+    swarms._engage_team()
+    swarms._team.errors.append(KeyError("lost"))
+    swarms._board[kernel.DONE] = 5  # as if the helper had taken the sixth and not come back
     with pytest.raises(KeyError, match="lost"):
-        team.run(work, [(0,), (1,)])
-    assert done == [1 - which]
-    assert team.run(abs, [(-1,), (-2,)]) == [1, 2]  # and the team goes on
+        swarms.step(actions(0))
 
 
 def test_the_threads_end_with_the_team_and_keep_nothing_alive():
     class Work:
         def __call__(self):
-            return 7
+            dismissed.wait(30)
 
-    before = count()
-    team, work = Team(2), Work()
-    assert team.run(work, [(), (), ()]) == [7, 7, 7]
-    assert count() == before + 2
+    before, dismissed = count(), threading.Event()
+    work = Work()
     seen = weakref.ref(work)
-    del work
-    deadline = time.monotonic() + 30
-    while seen() is not None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert seen() is None
-    del team
+    team = Team([work, work], dismissed.set)
+    asleep = team._asleep
+    assert until(lambda: all(asleep))
+    team.wake()
+    assert count() == before + 2
+    del work, team
     gc.collect()
-    while count() > before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert count() == before
+    assert until(lambda: count() == before)
+    assert until(lambda: seen() is None)
+
+
+@compiled
+def test_the_threads_end_with_the_simulator():
+    before, swarms = count(), flying(3)
+    swarms.step(actions(0))
+    assert count() == before + 2
+    gone = weakref.ref(swarms)
+    del swarms
+    gc.collect()
+    assert gone() is None
+    assert until(lambda: count() == before)
+
+
+@compiled
+@pytest.mark.parametrize("pause", [0.0, 0.01])
+def test_helpers_take_part_whether_they_stayed_up_or_slept(pause):
+    """The board tells: a helper notes every step that it has seen."""
+    swarms, alone = flying(), flying(1)
+    place = kernel.CLAIMS + 6 + kernel.APART
+    seen = set()
+    for step in range(200):
+        together, expected = swarms.step(actions(step)), alone.step(actions(step))
+        for mine, theirs in zip(together, expected, strict=True):
+            assert mine.tobytes() == theirs.tobytes()
+        assert swarms._board[kernel.TICKET] == step + 1
+        seen.add(int(swarms._board[place]))
+        time.sleep(pause)
+    assert len(seen) > 2
+    assert (swarms._board[kernel.CLAIMS : kernel.CLAIMS + 6] == 200).all()
+
+
+@compiled
+def test_a_step_does_not_wait_for_a_helper_who_sleeps():
+    """Everything is done even when no helper ever comes."""
+    swarms, alone = flying(), flying(1)
+    swarms.step(actions(0))
+    alone.step(actions(0))
+    swarms._team.wake = lambda: None
+    assert until(lambda: all(swarms._team._asleep))
+    for step in range(1, 20):
+        together, expected = swarms.step(actions(step)), alone.step(actions(step))
+        for mine, theirs in zip(together, expected, strict=True):
+            assert mine.tobytes() == theirs.tobytes()
+    assert all(swarms._team._asleep)
+
+
+@compiled
+def test_a_helper_who_lags_behind_takes_no_swarm_twice():
+    """Its claims fail once the swarms were taken for its step, or for a later one."""
+    swarms = flying()
+    swarms.step(actions(0))
+    assert until(lambda: all(swarms._team._asleep))
+    before = swarms._blocks.copy()
+    place = kernel.CLAIMS + 6 + kernel.APART
+    swarms._board[place] = 0  # it has not seen the step
+    swarms._team.wake()
+    assert until(lambda: swarms._board[place] == 1 and all(swarms._team._asleep))
+    assert np.array_equal(swarms._blocks, before)
+    assert swarms._board[kernel.DONE] == 6
+
+
+@compiled
+def test_a_nap_that_was_interrupted_is_made_up_for(monkeypatch):
+    """After Ctrl-C while a helper is still at work, the next step waits for it first."""
+    swarms = flying()
+    swarms.step(actions(0))
+    assert until(lambda: all(swarms._team._asleep))
+    swarms._board[kernel.DONE] = 5
+
+    def finish(seconds):
+        swarms._board[kernel.DONE] = 6
+
+    monkeypatch.setattr("drone_formation.swarms.time.sleep", finish)
+    swarms.step(actions(1))
+    assert swarms.steps.tolist() == [2] * 6
+    assert swarms._board[kernel.TICKET] == 2
+
+
+def test_bad_actions_move_nothing_on_threads_either():
+    swarms = flying()
+    swarms.step(actions(0))
+    before, bad = swarms._blocks.copy(), actions(1)
+    bad[3, 7, 2] = np.nan
+    with pytest.raises(ValueError, match="rotor 2 of drone 7 in swarm 3"):
+        swarms.step(bad)
+    assert np.array_equal(swarms._blocks, before)
+    assert swarms.step(actions(1)).rewards.shape == (6, 20)
+
+
+def test_a_copy_has_a_team_of_its_own():
+    swarms = flying()
+    swarms.step(actions(0))
+    twin = copy.deepcopy(swarms)
+    for step in range(1, 20):
+        ours, theirs = swarms.step(actions(step)), twin.step(actions(step))
+        assert ours.observations.tobytes() == theirs.observations.tobytes()
+    if kernel.COMPILED:
+        assert twin._team is not swarms._team
