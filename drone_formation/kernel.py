@@ -1782,6 +1782,24 @@ def reward(blocks, index, settings, stays, late, settled):
 
 
 @inlined
+def mean_reward(blocks, first, num_blocks):
+    """Mean over the drones of a swarm that flew in this step."""
+    # Four sums, so that no addition waits for the one before
+    a, b, c, d, flying = 0.0, 0.0, 0.0, 0.0, ZERO
+    for index in range(first, first + num_blocks):
+        block = view(blocks, index)
+        for lane in range(0, LANES, 4):
+            a += block[REWARD, lane]
+            b += block[REWARD, lane + 1]
+            c += block[REWARD, lane + 2]
+            d += block[REWARD, lane + 3]
+            flying += (block[ACTIVE, lane] + block[ACTIVE, lane + 1]) + (
+                block[ACTIVE, lane + 2] + block[ACTIVE, lane + 3]
+            )
+    return ((a + b) + (c + d)) / max(flying, ONE)
+
+
+@inlined
 def count_formed(blocks, first, num_blocks, scratch):
     """How many drones of a swarm are within 0.25 m of their targets."""
     formed = columns_of(scratch)
@@ -1978,7 +1996,7 @@ def park(block, lane):
 @merged
 def step_swarm(
     blocks, swarm, num_blocks, table, frequencies, rings, settings, neighbours, scratch, waves,
-    tiles, boxes, order, actions, observations, finals, rewards, crashed,
+    tiles, boxes, order, actions, observations, finals, rewards, means, crashed,
 ):  # fmt: skip
     """Advance one swarm by one control step and write what came of it."""
     num_drones = observations.shape[1]
@@ -2053,6 +2071,7 @@ def step_swarm(
         tell(
             blocks, swarm, index, start, settings, neighbours, scratch, observations, respawns
         )  # fmt: skip
+    means[swarm] = mean_reward(blocks, first, num_blocks)
     entry[CLEAN] = not crashes
     if formed < FORMED_SHARE * num_drones:
         entry[LAST_UNFORMED] = entry[STEP]
@@ -2134,7 +2153,8 @@ READY, NOT_FINITE, NOT_STARTED, WAITING = 0, 1, 2, 3
 @compiled(**_OPTIONS)
 def advance(
     blocks, table, frequencies, rings, settings, neighbours, scratch, waves, tiles, boxes, orders,
-    actions, observations, finals, rewards, crashed, truncated, board, thread, begin, end, fresh,
+    actions, observations, finals, rewards, means, crashed, truncated, board, thread, begin, end,
+    fresh,
 ):  # fmt: skip
     """Advance all swarms by one control step, or begin the episodes of some (``fresh``).
 
@@ -2191,7 +2211,7 @@ def advance(
                 step_swarm(
                     blocks, swarm, num_blocks, table, frequencies, rings, settings[swarm],
                     neighbours, scratch, waves, tiles, boxes, orders[swarm], actions, observations,
-                    finals, rewards, crashed,
+                    finals, rewards, means, crashed,
                 )  # fmt: skip
                 truncated[swarm] = table[swarm, STEP] >= table[swarm, MAX_STEPS]
             if shared:

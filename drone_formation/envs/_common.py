@@ -61,20 +61,6 @@ def action_box(*batch: int) -> Box:
     return Box(-1.0, 1.0, (*batch, 4), np.float32)
 
 
-def joint_rewards(rewards: np.ndarray, flying: np.ndarray | None) -> np.ndarray:
-    """Each swarm's mean reward, (S,) float64, over the drones that flew before the step.
-
-    Args:
-        rewards: (S, N) float32; zero for a drone that did not fly.
-        flying: (S, N) bool; None for all.
-    """
-    # Widened first: a sum that widens as it goes may add in another order when S is another.
-    sums = np.add.reduce(rewards.astype(np.float64), axis=1)
-    if flying is None:
-        return sums / rewards.shape[1]
-    return sums / np.maximum(flying.sum(axis=1), 1)
-
-
 def swarm_metrics(swarms: Swarms, which: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:
     """The metrics of some swarms' episodes (see ``Swarms.metrics``): floats, and ``"task"``."""
     if not len(which):

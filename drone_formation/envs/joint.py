@@ -7,14 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from ._common import (
-    METADATA,
-    action_box,
-    build_swarms,
-    joint_rewards,
-    observation_box,
-    swarm_metrics,
-)
+from ._common import METADATA, action_box, build_swarms, observation_box, swarm_metrics
 from ._rendering import Painter
 
 
@@ -74,19 +67,18 @@ class JointEnv(gymnasium.Env):
             raise ValueError(
                 f"action must have shape {self.action_space.shape}, got {action.shape}"
             )
-        flying = swarms.active if swarms.crash == "terminate" else None
         result = swarms.step(action[None])
         info: dict[str, Any] = {
             "rewards": result.rewards[0].copy(),
             "crashed": result.crashed[0].copy(),
         }
-        terminated = flying is not None and not swarms.active.any()
+        terminated = swarms.crash == "terminate" and not swarms.active.any()
         truncated = bool(result.truncated[0])
         if terminated or truncated:
             info["swarm_metrics"] = swarm_metrics(swarms, [0])[0]
         if self.render_mode == "human":
             self.render()
-        reward = float(joint_rewards(result.rewards, flying)[0])
+        reward = float(result.mean_rewards[0])
         return result.observations[0].copy(), reward, terminated, truncated, info
 
     def get_state(self) -> dict[str, Any]:

@@ -11,15 +11,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from .. import validation
-from ._common import (
-    METADATA,
-    action_box,
-    build_swarms,
-    joint_rewards,
-    observation_box,
-    swarm_metrics,
-    take_alias,
-)
+from ._common import METADATA, action_box, build_swarms, observation_box, swarm_metrics, take_alias
 from ._rendering import Painter
 
 
@@ -143,12 +135,11 @@ class VectorEnv(gymnasium.vector.VectorEnv):
                 f"the episodes of swarms {np.flatnonzero(self._over).tolist()} are over: reset "
                 "them with reset(options={'reset_mask': mask})"
             )
-        flying = swarms.active if swarms.crash == "terminate" else None
         result = swarms.step(actions)
-        rewards = joint_rewards(result.rewards, flying)
+        rewards = result.mean_rewards.copy()
         truncated = result.truncated.copy()
         terminated: np.ndarray = np.zeros(self.num_envs, np.bool_)
-        if flying is not None:
+        if swarms.crash == "terminate":
             terminated = np.logical_not(swarms.active.any(axis=1))
         # count_nonzero is several times faster than any()
         if self._quiet and not np.count_nonzero(terminated) + np.count_nonzero(truncated):

@@ -218,12 +218,23 @@ def test_an_integer_seed_counts_up() -> None:
     assert not np.array_equal(joint.reset()[0], joint.reset()[0])
 
 
-def test_mean_rewards_do_not_depend_on_company_at_any_size() -> None:
-    from drone_formation.envs._common import joint_rewards
-
+@pytest.mark.parametrize("drones", [1, 2, 3, 7, 16, 17, 64, 130, 1000])
+@pytest.mark.parametrize("crash", ["respawn", "terminate"])
+def test_mean_rewards_are_over_those_who_flew_and_do_not_depend_on_company(
+    drones: int, crash: str
+) -> None:
+    company = drone_formation.Swarms("flag", 5, drones, seed=3, crash=crash)
+    alone = drone_formation.Swarms("flag", 1, drones, seed=5, crash=crash)
+    company.reset()
+    alone.reset()
     rng = np.random.default_rng(0)
-    for drones in (1, 2, 3, 7, 8, 9, 64, 127, 130, 1000, 4096):
-        rewards = rng.normal(size=(9, drones)).astype(np.float32)
-        together = joint_rewards(rewards, None)
-        for k in range(9):
-            assert joint_rewards(rewards[k : k + 1].copy(), None)[0] == together[k]
+    for _ in range(80):
+        actions = rng.uniform(-1, 1, (5, drones, 4)).astype(np.float32)
+        flying = company.active
+        result = company.step(actions)
+        sums = result.rewards.sum(axis=1, dtype=np.float64)
+        expected = sums / np.maximum(flying.sum(axis=1), 1)
+        assert np.allclose(result.mean_rewards, expected, rtol=1e-12, atol=1e-12)
+        assert alone.step(actions[2:3]).mean_rewards[0] == result.mean_rewards[2]
+    if crash == "terminate":
+        assert not company.active.all()
