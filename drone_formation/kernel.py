@@ -16,7 +16,9 @@ would be computed in float64.  Division follows NumPy (``error_model``), because
 check stops vectorisation.  No fast-math: every operation is rounded as IEEE 754 says, so results
 depend neither on the processor nor on what the compiler merges, and a NaN stays a NaN.
 Where a call says yes or no by a constant, it is ONE or ZERO: numba compiles a function once for
-every True and every integer literal that it is given.
+every True and every integer literal that it is given.  ``tiling`` is (tiles, boxes, orders of the
+drones in the tiles), with which large swarms are searched; None for small ones, so that nothing of
+that is compiled for them.
 """
 
 import math
@@ -103,7 +105,7 @@ BOX_SWEPT = 8  # 6, the corners of all that the tile's drones sweep until the ho
 BOX_NEARBY = 14  # 7, of the tiles that can hold a neighbour: the corners and the tile
 BOX_ROWS = 21
 ALL = -1  # in place of a row that marks some drones
-FEW_BLOCKS = 8  # up to here every drone is compared with every other
+FEW_BLOCKS = 8  # up to here every drone is compared with every other, and there are no tiles
 
 # ---- columns of the per-swarm table (int64) ----------------------------------------------------
 STEP = 0  # steps since the reset
@@ -952,24 +954,25 @@ def offer(rows, name, place, after, own, seen):
 
 @jitted
 def search_exactly(
-    blocks, first, num_blocks, index, this, wanted, mask, tiles, boxes, nearby, scratch
+    blocks, first, num_blocks, index, this, wanted, mask, tiling, nearby, scratch
 ):  # fmt: skip
     """One lane's nearest drones by whole distances, for keys that cannot tell them apart.
 
-    In a large swarm they are among the first ``nearby`` tiles of ``BOX_NEARBY``.
+    With tiles they are among the first ``nearby`` ones of ``BOX_NEARBY``.
     """
     block, seen = view(blocks, index), columns_of(scratch)
     place, own = (block[0, this], block[1, this], block[2, this]), block[NAME, this]
     limit = key_of(block[NEAR + wanted, this], mask, ~mask)  # what that key may have stood for
-    if num_blocks > FEW_BLOCKS:
-        box_gaps(boxes, nearby, BOX_NEARBY, place + place)
+    if tiling is not None:
+        box_gaps(tiling[1], nearby, BOX_NEARBY, place + place)
     for row in range(wanted + 1):
         block[NEAR + row, this] = FARTHEST
     after = (-ONE, -ONE)
     for row in range(wanted):
         for lane in range(LANES):
             seen[0, lane], seen[1, lane] = FAR, -ONE
-        if num_blocks > FEW_BLOCKS:
+        if tiling is not None:
+            tiles, boxes = tiling[0], tiling[1]
             for start in range(0, nearby, LANES):
                 bits = boxes_within(boxes, start, nearby, limit)
                 while bits != 0:
@@ -1004,7 +1007,7 @@ def index_mask(num_blocks):
 
 @jitted
 def find_nearest(
-    blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, entry, settings, scratch,
+    blocks, first, num_blocks, neighbours, mask, tiling, entry, settings, scratch,
     only_crashed,
 ):  # fmt: skip
     """The keys of each drone's worst threats, and of its nearest drones, nearest first.
@@ -1017,9 +1020,9 @@ def find_nearest(
     wanted = max(1, neighbours)
     margin = CONFLICT_MARGIN * settings[COLLISION_DISTANCE]
     fastest = top_speed(blocks, first, num_blocks, scratch)
-    if num_blocks > FEW_BLOCKS:
+    if tiling is not None:
         search_tiles(
-            blocks, first, num_blocks, wanted, mask, tiles, boxes, order, entry, margin, fastest,
+            blocks, first, num_blocks, wanted, mask, tiling, entry, margin, fastest,
             only_crashed, scratch,
         )  # fmt: skip
     else:
@@ -1037,7 +1040,7 @@ def find_nearest(
                 for lane in range(LANES):
                     if block[DOUBT, lane] > ZERO:
                         search_exactly(
-                            blocks, first, num_blocks, index, lane, wanted, mask, tiles, boxes,
+                            blocks, first, num_blocks, index, lane, wanted, mask, tiling,
                             num_blocks, scratch,
                         )  # fmt: skip
 
@@ -1229,7 +1232,7 @@ def list_boxes(boxes, num_tiles, limit, skip):
 
 @jitted
 def search_tiles(
-    blocks, first, num_blocks, wanted, mask, tiles, boxes, order, entry, margin, fastest,
+    blocks, first, num_blocks, wanted, mask, tiling, entry, margin, fastest,
     only_crashed, scratch,
 ):  # fmt: skip
     """Neighbours and threats in a large swarm: compare only tiles whose boxes are near enough.
@@ -1237,6 +1240,7 @@ def search_tiles(
     The sort decides how fast this is, never what it finds, so it is renewed only when the number
     of comparisons has grown.
     """
+    tiles, boxes, order = tiling[0], tiling[1], tiling[2][first // num_blocks]
     fresh = entry[VISITS] == 0
     if fresh:
         places = tiles.reshape(TILE_ROWS, -1)  # before the tiles are filled, their memory is free
@@ -1298,7 +1302,7 @@ def search_tiles(
                     drone = order[t * LANES + lane]
                     search_exactly(
                         blocks, first, num_blocks, first + (drone >> 4), drone & 15, wanted, mask,
-                        tiles, boxes, count, scratch,
+                        tiling, count, scratch,
                     )  # fmt: skip
         if positive_at(tiles, (t * TILE_ROWS + TILE_NAME + ALERT) * LANES):
             box_gaps(boxes, num_blocks, BOX_SWEPT, box_of(boxes, BOX_SWEPT, t))
@@ -1560,13 +1564,13 @@ def crosses(own, other, limit):
 
 
 @jitted
-def meets(blocks, first, num_blocks, mine, this, limit, reach, tiles, boxes):
+def meets(blocks, first, num_blocks, mine, this, limit, reach, tiling):
     """Whether a drone comes within sqrt(limit) of another in the step.
 
     ``reach`` bounds how far away, at the end of the step, such another can be.
     """
     own = flight(view(blocks, mine), this)
-    if num_blocks <= FEW_BLOCKS:
+    if tiling is None:
         for theirs in range(first, first + num_blocks):
             other = view(blocks, theirs)
             self = np.float32(this if theirs == mine else -1)
@@ -1576,6 +1580,7 @@ def meets(blocks, first, num_blocks, mine, this, limit, reach, tiles, boxes):
             if any_positive(blocks, theirs, STRUCK):
                 return True
         return False
+    tiles, boxes = tiling[0], tiling[1]
     box_gaps(boxes, num_blocks, 0, (own[0], own[1], own[2], own[0], own[1], own[2]))
     self = np.float32((mine - first) * LANES + this)
     for t in range(num_blocks):
@@ -1595,7 +1600,7 @@ def meets(blocks, first, num_blocks, mine, this, limit, reach, tiles, boxes):
 
 
 @inlined
-def collide(blocks, first, num_blocks, index, collision_distance, fastest, tiles, boxes):
+def collide(blocks, first, num_blocks, index, collision_distance, fastest, tiling):
     """Who comes nearer to another drone than the collision distance within this step.
 
     Nobody can whose nearest drone is now farther than that plus what both can have moved
@@ -1613,7 +1618,7 @@ def collide(blocks, first, num_blocks, index, collision_distance, fastest, tiles
                 continue
             reach = collision_distance + block[MOVED, lane] + fastest
             if block[NEAREST, lane] < collision_distance or meets(
-                blocks, first, num_blocks, index, lane, limit, reach, tiles, boxes
+                blocks, first, num_blocks, index, lane, limit, reach, tiling
             ):
                 block[COLLIDING, lane] = ONE
 
@@ -1950,14 +1955,14 @@ def tell(
 
 @merged
 def bury(
-    blocks, swarm, num_blocks, table, settings, neighbours, scratch, tiles, boxes, order, finals,
+    blocks, swarm, num_blocks, table, settings, neighbours, scratch, tiling, finals,
     fastest,
 ):  # fmt: skip
     """Crashed drones: whom they hit, what they saw last, and where they start again."""
     first = swarm * num_blocks
     mask = index_mask(num_blocks)
     find_nearest(
-        blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, table[swarm], settings,
+        blocks, first, num_blocks, neighbours, mask, tiling, table[swarm], settings,
         scratch, ONE,
     )  # fmt: skip
     for b in range(num_blocks):
@@ -1996,7 +2001,7 @@ def park(block, lane):
 @merged
 def step_swarm(
     blocks, swarm, num_blocks, table, frequencies, rings, settings, neighbours, scratch, waves,
-    tiles, boxes, order, actions, observations, finals, rewards, means, crashed,
+    tiling, actions, observations, finals, rewards, means, crashed,
 ):  # fmt: skip
     """Advance one swarm by one control step and write what came of it."""
     num_drones = observations.shape[1]
@@ -2036,11 +2041,11 @@ def step_swarm(
             pass_rings(blocks, index, settings[RING_RADIUS_SQUARED])
     if crashes and respawns:
         bury(
-            blocks, swarm, num_blocks, table, settings, neighbours, scratch, tiles, boxes, order,
+            blocks, swarm, num_blocks, table, settings, neighbours, scratch, tiling,
             finals, fastest,
         )  # fmt: skip
     find_nearest(
-        blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, entry, settings, scratch,
+        blocks, first, num_blocks, neighbours, mask, tiling, entry, settings, scratch,
         ZERO,
     )  # fmt: skip
 
@@ -2052,7 +2057,7 @@ def step_swarm(
         block, count = view(blocks, index), min(LANES, num_drones - start)
         gather(blocks, first, index, scratch, settings, neighbours, mask)
         collide(
-            blocks, first, num_blocks, index, settings[COLLISION_DISTANCE], fastest, tiles, boxes
+            blocks, first, num_blocks, index, settings[COLLISION_DISTANCE], fastest, tiling
         )  # fmt: skip
         reward(blocks, index, settings, stays, late, settled)
         for lane in range(count):
@@ -2099,7 +2104,7 @@ def contain(blocks, index):
 @merged
 def begin_episode(
     blocks, swarm, num_blocks, table, frequencies, settings, neighbours, scratch, waves,
-    tiles, boxes, order, observations,
+    tiling, observations,
 ):  # fmt: skip
     """Targets, distances and observations of one swarm right after a reset."""
     num_drones, first = observations.shape[1], swarm * num_blocks
@@ -2115,7 +2120,7 @@ def begin_episode(
     entry[LAST_UNFORMED] = -1 if formed >= FORMED_SHARE * num_drones else 0
     mask = index_mask(num_blocks)
     find_nearest(
-        blocks, first, num_blocks, neighbours, mask, tiles, boxes, order, entry, settings, scratch,
+        blocks, first, num_blocks, neighbours, mask, tiling, entry, settings, scratch,
         ZERO,
     )  # fmt: skip
     for b in range(num_blocks):
@@ -2152,7 +2157,7 @@ READY, NOT_FINITE, NOT_STARTED, WAITING = 0, 1, 2, 3
 
 @compiled(**_OPTIONS)
 def advance(
-    blocks, table, frequencies, rings, settings, neighbours, scratch, waves, tiles, boxes, orders,
+    blocks, table, frequencies, rings, settings, neighbours, scratch, waves, tiling,
     actions, observations, finals, rewards, means, crashed, truncated, board, thread, begin, end,
     fresh,
 ):  # fmt: skip
@@ -2205,12 +2210,12 @@ def advance(
             if fresh:
                 begin_episode(
                     blocks, swarm, num_blocks, table, frequencies, settings[swarm], neighbours,
-                    scratch, waves, tiles, boxes, orders[swarm], observations,
+                    scratch, waves, tiling, observations,
                 )  # fmt: skip
             else:
                 step_swarm(
                     blocks, swarm, num_blocks, table, frequencies, rings, settings[swarm],
-                    neighbours, scratch, waves, tiles, boxes, orders[swarm], actions, observations,
+                    neighbours, scratch, waves, tiling, actions, observations,
                     finals, rewards, means, crashed,
                 )  # fmt: skip
                 truncated[swarm] = table[swarm, STEP] >= table[swarm, MAX_STEPS]

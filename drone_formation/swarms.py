@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import sys
@@ -23,20 +24,30 @@ from .team import Team
 MAX_DRONES = 4096
 
 
+#: Whether the simulator is compiled for small swarms (False) and for large ones (True).
+_compiled_for: set[bool] = set()
+
+
 @contextmanager
-def _compilation_notice() -> Iterator[None]:
-    """Tell a user who waits for the first call, unless it comes from numba's cache at once."""
-    if getattr(kernel.advance, "signatures", True):  # compiled already, or not compiled at all
+def _compiling(large: bool) -> Iterator[None]:
+    """Around a first call, which compiles: tell a user who waits, and let it be quick."""
+    if large in _compiled_for or not kernel.COMPILED:
         yield
         return
     text = "drone_formation: compiling the simulator (once; later starts read it from a cache)"
     timer = threading.Timer(2.0, print, [text], {"file": sys.stderr, "flush": True})
     timer.daemon = True
     timer.start()
+    # A compiler makes many objects and little garbage: collecting it takes a sixth of the time.
+    collects = gc.isenabled()
+    gc.disable()
     try:
         yield
+        _compiled_for.add(large)
     finally:
         timer.cancel()
+        if collects:
+            gc.enable()
 
 
 def _reward(name: str, value: Any) -> RewardWeights | dict[str, RewardWeights]:
@@ -174,20 +185,9 @@ class Swarms:
         self.tasks = [task] * S  #: name of each swarm's present task
         self._settings = np.zeros((S, kernel.SETTINGS), np.float32)
         self._make_settings()
-        # For the neighbour search of large swarms: see ``kernel.search_tiles``
-        many = self._blocks_per_swarm > kernel.FEW_BLOCKS
-        tiles = self._blocks_per_swarm if many else 1
-        shapes = (
-            (kernel.MAX_OBSERVATION, kernel.LANES),  # scratch
-            (HARMONICS, 3),  # waves
-            (tiles, kernel.TILE_ROWS, kernel.LANES),
-            (kernel.BOX_ROWS, kernel.MAX_TILES),
-        )
+        self._orders = np.zeros((S, self._blocks_per_swarm * kernel.LANES), np.int32)
         #: of each thread
-        self._workspaces = [
-            tuple(np.zeros(shape, np.float32) for shape in shapes) for _ in range(self.num_threads)
-        ]
-        self._orders = np.zeros((S, tiles * kernel.LANES), np.int32)
+        self._workspaces = [self._workspace() for _ in range(self.num_threads)]
         self.observations = np.zeros(
             (S, N, observation.observation_size(self.neighbours)), np.float32
         )
@@ -266,6 +266,20 @@ class Swarms:
             if not isinstance(weights, RewardWeights):
                 weights = weights.get(self.tasks[swarm], RewardWeights())
             self._settings[swarm, kernel.WEIGHTS : kernel.WEIGHTS + 9] = weights.as_row()
+
+    def _workspace(self) -> tuple[Any, ...]:
+        """What a thread works with: scratch, waves and, for a large swarm, its tiling."""
+        scratch = np.zeros((kernel.MAX_OBSERVATION, kernel.LANES), np.float32)
+        waves = np.zeros((HARMONICS, 3), np.float32)
+        tiles = self._blocks_per_swarm
+        if tiles <= kernel.FEW_BLOCKS:
+            return scratch, waves, None
+        tiling = (
+            np.zeros((tiles, kernel.TILE_ROWS, kernel.LANES), np.float32),
+            np.zeros((kernel.BOX_ROWS, kernel.MAX_TILES), np.float32),
+            self._orders,
+        )
+        return scratch, waves, tiling
 
     @property
     def late_steps(self) -> int:
@@ -354,7 +368,7 @@ class Swarms:
         first = swarm * self._blocks_per_swarm
         blocks = lanes.reshape(kernel.ROWS, self._blocks_per_swarm, kernel.LANES).swapaxes(0, 1)
         self._blocks[first : first + self._blocks_per_swarm] = blocks
-        with _compilation_notice():
+        with _compiling(self._blocks_per_swarm > kernel.FEW_BLOCKS):
             self._advance(self._no_actions, swarm, swarm + 1, fresh=True)
 
     def _set_rings(self, swarm: int, plan: Plan) -> None:
@@ -487,7 +501,7 @@ class Swarms:
     def _arguments(self, actions: np.ndarray, thread: int) -> tuple[Any, ...]:
         return (
             self._blocks, self._table, self._frequencies, self._rings, self._settings,
-            self.neighbours, *self._workspaces[thread], self._orders, actions.reshape(-1),
+            self.neighbours, *self._workspaces[thread], actions.reshape(-1),
             self.observations, self.final_observations, self._rewards, self._mean_rewards,
             self._crashed, self._truncated, self._board,
         )  # fmt: skip

@@ -42,24 +42,21 @@ def put(swarms, row, values):
 
 
 @njit
-def find_nearest(
-    blocks, neighbours, tiles, boxes, order, entry, settings, scratch, only_crashed
-):  # fmt: skip
+def find_nearest(blocks, neighbours, tiling, entry, settings, scratch, only_crashed):
     """The kernel's own functions can only be called by compiled ones."""
     mask = kernel.index_mask(len(blocks))
     kernel.find_nearest(
-        blocks, 0, len(blocks), neighbours, mask, tiles, boxes, order, entry, settings, scratch,
-        only_crashed,
-    )  # fmt: skip
+        blocks, 0, len(blocks), neighbours, mask, tiling, entry, settings, scratch, only_crashed
+    )
     return mask
 
 
 def nearest_found(swarms, neighbours):
     swarms._table[0, kernel.VISITS] = 0
-    scratch, _, tiles, boxes = swarms._workspaces[0]
+    scratch, _, tiling = swarms._workspaces[0]
     mask = find_nearest(
-        swarms._blocks, neighbours, tiles, boxes, swarms._orders[0], swarms._table[0],
-        swarms._settings[0], scratch, kernel.ZERO,
+        swarms._blocks, neighbours, tiling, swarms._table[0], swarms._settings[0], scratch,
+        kernel.ZERO,
     )  # fmt: skip
     keys = swarms._read(kernel.NEAR, neighbours)[0]
     names = keys.view(np.int32) & ~np.int32(mask)
