@@ -22,6 +22,8 @@ from .tasks import HARMONICS, RING_RADIUS, RING_SPEED, TASKS, Plan, Planner, num
 from .team import Team
 
 MAX_DRONES = 4096
+#: Buffers of observations that are kept for use; who keeps more observations has them alone.
+MOST_BUFFERS = 4
 
 
 #: Whether the simulator is compiled for small swarms (False) and for large ones (True).
@@ -191,6 +193,8 @@ class Swarms:
         self.observations = np.zeros(
             (S, N, observation.observation_size(self.neighbours)), np.float32
         )
+        self._lent = False  # to somebody who may keep the observations
+        self._buffers = [self.observations]  # that may be used for them again
         #: what a drone that crashed in the latest step saw before it was put back, (S, N, D)
         self.final_observations = np.zeros_like(self.observations)
         self._rewards = np.zeros((S, N), np.float32)
@@ -318,6 +322,9 @@ class Swarms:
             if which is not None:
                 raise ValueError("seed can only be given when all swarms are reset")
             self._seed(seed)
+        latest = self.observations
+        if self._renew_observations():
+            self.observations[:] = latest
         for k in range(self.num_swarms) if which is None else which:
             self._begin(int(k))
         return self.observations
@@ -449,6 +456,7 @@ class Swarms:
 
     def _look_around(self) -> None:
         """Work out targets, distances, neighbours and observations of drones that were moved."""
+        self._renew_observations()
         table = self._table
         table[:, kernel.VISITS] = 0  # drones are no longer sorted
         unformed = table[:, kernel.LAST_UNFORMED].copy()
@@ -478,10 +486,13 @@ class Swarms:
         if actions.dtype.itemsize > 4:  # large ones would become infinite; a NaN stays one
             actions = np.where(np.isfinite(actions), np.clip(actions, -1, 1), actions)
         actions = np.ascontiguousarray(actions, np.float32)
+        latest, lent = self.observations, self._renew_observations()
         if self.num_threads == 1:
             status = self._advance(actions, 0, self.num_swarms)
         else:
             status = self._advance_on_threads(actions)
+        if status != kernel.READY:
+            self.observations, self._lent = latest, lent
         if status == kernel.NOT_STARTED:
             raise RuntimeError("call reset() before step()")
         if status == kernel.NOT_FINITE:
@@ -493,6 +504,38 @@ class Swarms:
         return StepResult(
             self.observations, self._rewards, self._mean_rewards, self._crashed, self._truncated
         )
+
+    # ---- observations for keeps ----------------------------------------------------------------
+
+    def lend_observations(self) -> np.ndarray:
+        """The observations (S, N, D), for keeps: whatever comes next is written elsewhere.
+
+        That is cheaper than a copy, and as good unless some swarms alone are reset next: it shows
+        in the others' observations then what was written into these.  Memory that nobody refers to
+        any more is used again.
+        """
+        if self.num_threads > 1:  # whose helpers know one place to write to
+            return self.observations.copy()
+        self._lent = True
+        return self.observations
+
+    def _renew_observations(self) -> bool:
+        """Before some of them change: leave those that were lent.  Says whether there were any."""
+        if not self._lent:
+            return False
+        self.observations, self._lent = self._free_buffer(), False
+        return True
+
+    def _free_buffer(self) -> np.ndarray:
+        buffers = self._buffers
+        for k in range(len(buffers)):
+            if sys.getrefcount(buffers[k]) == 2:  # the list's and this call's
+                return buffers[k]
+        buffers.append(np.empty_like(self.observations))
+        del buffers[:-MOST_BUFFERS]
+        return buffers[-1]
+
+    # ---- the compiled step, and who takes part in it -------------------------------------------
 
     def _advance(self, actions: np.ndarray, begin: int, end: int, fresh: bool = False) -> int:
         status: int = kernel.advance(*self._arguments(actions, 0), 0, begin, end, fresh)
@@ -756,6 +799,7 @@ class Swarms:
                     f"state does not fit this simulator: {name} must hold {self.num_swarms} entries"
                 )
         self._check_finite(state)
+        self._renew_observations()
         for name in self._ARRAYS:
             getattr(self, name)[...] = state[name]
         self._table[:, kernel.VISITS] = 0  # the sort is not part of the state
@@ -783,4 +827,5 @@ class Swarms:
             raise ValueError(f"state: {name} must be finite, got {value} {place}")
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_team": None, "_board": np.zeros(0, np.int64)}
+        apart: dict[str, Any] = {"_team": None, "_board": np.zeros(0, np.int64), "_buffers": []}
+        return {**self.__dict__, **apart}

@@ -17,6 +17,7 @@ except ImportError as error:
         'DroneVecEnv needs Stable-Baselines3; install it with: pip install "drone-formation[train]"'
     ) from error
 
+from ..swarms import StepResult
 from ._common import action_box, build_swarms, observation_box, swarm_metrics
 from ._rendering import Painter
 
@@ -90,7 +91,7 @@ class DroneVecEnv(VecEnv):
 
     def reset(self) -> np.ndarray:
         """Begin new episodes in all swarms: observations (S·N, D), a fresh copy."""
-        observations = self.swarms.reset(self._seed)
+        self.swarms.reset(self._seed)
         self._seed = None
         self._actions = None
         self._returns[:] = 0
@@ -101,7 +102,7 @@ class DroneVecEnv(VecEnv):
             self._limits[:] = np.ceil(turns * self.swarms.max_steps)
         self.reset_infos = [{} for _ in range(self.num_envs)]
         self._reset_options()
-        return observations.reshape(self.num_envs, -1).copy()
+        return self.swarms.lend_observations().reshape(self.num_envs, -1)
 
     def step_async(self, actions: np.ndarray) -> None:
         """Take the actions (S·N, 4) of the next step.
@@ -121,7 +122,6 @@ class DroneVecEnv(VecEnv):
             raise RuntimeError("call step_async() before step_wait()")
         result = swarms.step(self._actions.reshape(swarms.num_swarms, swarms.num_drones, 4))
         self._actions = None
-        observations = result.observations.copy()
         rewards = result.rewards.reshape(-1).copy()
         dones = result.crashed.copy()
         self._returns += rewards
@@ -133,27 +133,25 @@ class DroneVecEnv(VecEnv):
         finished = np.flatnonzero(swarms.steps >= self._limits)
         if len(finished) or dones.any():
             dones[finished] = True
-            self._write_infos(infos, observations, result.crashed, dones, finished)
+            self._write_infos(infos, result, dones, finished)
             if len(finished):
                 self._limits[finished] = swarms.max_steps
-                observations[finished] = swarms.reset(which=finished)[finished]
-        return (
-            observations.reshape(self.num_envs, -1), rewards, dones.reshape(-1), infos
-        )  # fmt: skip
+                swarms.reset(which=finished)
+        observations = swarms.lend_observations().reshape(self.num_envs, -1)
+        return observations, rewards, dones.reshape(-1), infos
 
     def _write_infos(
         self,
         infos: list[dict[str, Any]],
-        observations: np.ndarray,
-        crashed: np.ndarray,
+        result: StepResult,
         dones: np.ndarray,
         finished: np.ndarray,
     ) -> None:
         """Fresh infos for the rows that are done, whose counts start again."""
         rows = np.flatnonzero(dones)
-        crashed = crashed.reshape(-1)
+        crashed = result.crashed.reshape(-1)
         finals = self.swarms.final_observations.reshape(self.num_envs, -1)
-        terminal = observations.reshape(self.num_envs, -1)[rows]  # a copy
+        terminal = result.observations.reshape(self.num_envs, -1)[rows]  # a copy
         terminal[crashed[rows]] = finals[rows[crashed[rows]]]
         elapsed = round(time.time() - self._born, 6)
         for row, last in zip(rows.tolist(), terminal, strict=True):

@@ -96,7 +96,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         self._quiet = not self._over.any()
         if self.render_mode == "human":
             self.render()
-        return self._own(self.swarms.observations), {}
+        return self._observations(), {}
 
     def _mask(self, options: dict[str, Any] | None) -> np.ndarray:
         if options is None or "reset_mask" not in options:
@@ -157,7 +157,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
             self._over, self._quiet = over, not over.any()
         if self.render_mode == "human":
             self.render()
-        return self._own(swarms.observations), rewards, terminated, truncated, infos
+        return self._observations(), rewards, terminated, truncated, infos
 
     def _turn_over(
         self, rewards: np.ndarray, crashed: np.ndarray, over: np.ndarray, before: np.ndarray
@@ -184,6 +184,12 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         if same_step:
             over[:] = False  # dealt with: nothing is left for the next step
         return infos
+
+    def _observations(self) -> np.ndarray:
+        # Where the caller resets single swarms, the next array starts from this one.
+        if self.copy and self.autoreset_mode is not AutoresetMode.DISABLED:
+            return self.swarms.lend_observations()
+        return self._own(self.swarms.observations)
 
     def _own(self, array: np.ndarray) -> np.ndarray:
         return array.copy() if self.copy else array

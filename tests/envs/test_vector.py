@@ -85,3 +85,27 @@ def test_terminates_when_nobody_is_left() -> None:
     assert terminated.tolist() == [False, True]
     assert not truncated.any()
     assert rewards[1] < -1  # the mean is over those that flew, the crash included
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
+def test_observations_are_the_callers_own(mode: str) -> None:
+    """Kept, they stay as they were; written into, they spoil nothing that comes later."""
+    options = {"num_drones": 5, "max_steps": 7, "autoreset_mode": mode}
+    envs, careful = (drone_formation.VectorEnv("flag", 3, **options) for _ in range(2))
+    spoilt, _ = envs.reset(seed=0)
+    careful.reset(seed=0)
+    kept, copies = [], []
+    for step in range(25):
+        spoilt[:] = np.nan
+        actions = np.full((3, 5, 4), 0.1 * np.sin(step), np.float32)
+        spoilt, _, _, truncated, _ = envs.step(actions)
+        seen = careful.step(actions)[0]
+        assert np.array_equal(spoilt, seen)
+        if mode == "Disabled" and truncated.any():
+            spoilt[:] = np.nan
+            mask = {"reset_mask": truncated}
+            spoilt, seen = envs.reset(options=mask)[0], careful.reset(options=mask)[0]
+            assert np.array_equal(spoilt, seen)
+        kept.append(seen)
+        copies.append(seen.copy())
+    assert np.array_equal(kept, copies)
