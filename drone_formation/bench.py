@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from . import kernel, observation
+from .pilots.trained import load_pilot
 from .swarms import Swarms
 
 #: What can be measured; the first is what is measured unless another is asked for.
@@ -33,6 +34,8 @@ ARRANGEMENTS = {
     "clump": "all drones in one ball, 0.3 m apart on average",
 }
 CLUMP_SPACING = 0.3  # m
+#: What the drones do while the rates are measured.
+FLIGHTS = ("random", "flown", "hover")
 #: Swarms and drones per swarm that threads share.
 SHARED = ((16, 64), (64, 64), (4, 1024))
 #: Swarms of 64 drones: so few that a core's own cache holds them, the shared one, and neither.
@@ -115,12 +118,13 @@ def rates(
 ) -> list[dict[str, Any]]:
     """Speed in flight, from the start of an episode on, on one thread.
 
-    ``random``: actions are noise, so drones tumble about, crash and are put back.  ``hover``: all
-    stay where they start.
+    ``random``: actions are noise, so drones tumble about, crash and are put back.  ``flown``: they
+    are those of the policy that comes with the package.  ``hover``: all stay where they start.
     """
     rows, cases = [], []
     for task in tasks:
         for size in sizes:
+            flown = _policy(task, size, steps)
             for observed in neighbours:
                 swarms = _batch(task, size, neighbours=observed)
                 rows.append(
@@ -131,11 +135,12 @@ def rates(
                         "neighbours": observed,
                     }
                 )
-                for actions in (_noise(swarms), _hover(swarms)):
+                for actions in (_noise(swarms), flown, _hover(swarms)):
                     cases.append(_episode(swarms, actions, steps))
     times = iter(_take_turns(cases, repeats))
     for row in rows:
-        row["random_ns"], row["hover_ns"] = _nanoseconds(next(times)), _nanoseconds(next(times))
+        for flight in FLIGHTS:
+            row[f"{flight}_ns"] = _nanoseconds(next(times))
     return rows
 
 
@@ -284,6 +289,17 @@ def _noise(swarms: Swarms) -> np.ndarray:
     return np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
 
 
+def _policy(task: str, num_drones: int, steps: int) -> np.ndarray:
+    """What the trained policy does from the start of an episode on, (steps, S, N, 4)."""
+    pilot = load_pilot(task)
+    swarms = _batch(task, num_drones, neighbours=pilot.neighbours)
+    actions = np.empty((steps, swarms.num_swarms, num_drones, 4), np.float32)
+    for k in range(steps):
+        actions[k] = pilot.act(swarms)
+        swarms.step(actions[k])
+    return actions
+
+
 def _hover(swarms: Swarms) -> np.ndarray:
     return np.zeros((1, swarms.num_swarms, swarms.num_drones, 4), np.float32)
 
@@ -369,10 +385,12 @@ def as_text(found: dict[str, Any]) -> str:
 
 def _rates_table(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield "million drone-steps per second (ns per drone-step), one thread"
-    yield f"{'task':<10}{'drones':>7}{'swarms':>7}{'observed':>9}{'random':>18}{'hover':>18}"
+    flights = "".join(f"{flight:>18}" for flight in FLIGHTS)
+    yield f"{'task':<10}{'drones':>7}{'swarms':>7}{'observed':>9}{flights}"
     for row in rows:
         size = f"{row['task']:<10}{row['num_drones']:>7}{row['num_swarms']:>7}"
-        yield f"{size}{row['neighbours']:>9}{_rate(row['random_ns'])}{_rate(row['hover_ns'])}"
+        speeds = "".join(_rate(row[f"{flight}_ns"]) for flight in FLIGHTS)
+        yield f"{size}{row['neighbours']:>9}{speeds}"
 
 
 def _rate(nanoseconds: float) -> str:

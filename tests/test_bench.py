@@ -34,8 +34,7 @@ def test_the_default_are_rates_of_every_case(capsys):
     assert cases == [(t, n, k) for t in ("flag", "race") for n in (8, 20) for k in (1, 2)]
     for row in found["rates"]:
         assert row["num_swarms"] == bench.BATCH // row["num_drones"]
-        assert row["random_ns"] > 0
-        assert row["hover_ns"] > 0
+        assert all(row[f"{flight}_ns"] > 0 for flight in ("random", "flown", "hover"))
 
 
 def test_parts_are_chosen(capsys, small):
@@ -56,7 +55,9 @@ def test_tables_hold_every_figure(capsys, small):
     assert text.startswith(found["processor"])
     words = text.split()
     for row in found["rates"]:
-        assert {f"({row['random_ns']:.1f})", f"{1e3 / row['hover_ns']:.2f}"} <= set(words)
+        assert {
+            f"({row['random_ns']:.1f})", f"{1e3 / row['hover_ns']:.2f}", f"({row['flown_ns']:.1f})"
+        } <= set(words)  # fmt: skip
     for row in found["growth"]:
         assert f"{row['ns']:.1f} ({row['ratio']:.2f})" in text
     for row in found["threads"]:
