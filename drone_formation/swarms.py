@@ -90,7 +90,6 @@ class StepResult(NamedTuple):
 
     observations: np.ndarray  #: (S, N, D) float32
     rewards: np.ndarray  #: (S, N) float32
-    mean_rewards: np.ndarray  #: (S,) float64, over the drones of each swarm that flew in this step
     crashed: np.ndarray  #: (S, N) bool, left the arena in this step
     truncated: np.ndarray  #: (S,) bool, the episode has lasted ``max_steps``
 
@@ -198,7 +197,8 @@ class Swarms:
         #: what a drone that crashed in the latest step saw before it was put back, (S, N, D)
         self.final_observations = np.zeros_like(self.observations)
         self._rewards = np.zeros((S, N), np.float32)
-        self._mean_rewards = np.zeros(S)
+        #: (S,) float64, of the latest step: over the drones of each swarm that flew in it
+        self.mean_rewards = np.zeros(S)
         self._crashed = np.zeros((S, N), np.bool_)
         self._truncated = np.zeros(S, np.bool_)
         self.colours = np.zeros((S, N, 3), np.uint8)  #: (S, N, 3) RGB, of each drone's slot
@@ -501,9 +501,7 @@ class Swarms:
                 f"actions must be finite, got {actions[swarm, drone, rotor]} for rotor {rotor} of "
                 f"drone {drone} in swarm {swarm}"
             )
-        return StepResult(
-            self.observations, self._rewards, self._mean_rewards, self._crashed, self._truncated
-        )
+        return StepResult(self.observations, self._rewards, self._crashed, self._truncated)
 
     # ---- observations for keeps ----------------------------------------------------------------
 
@@ -545,7 +543,7 @@ class Swarms:
         return (
             self._blocks, self._table, self._frequencies, self._rings, self._settings,
             self.neighbours, *self._workspaces[thread], actions.reshape(-1),
-            self.observations, self.final_observations, self._rewards, self._mean_rewards,
+            self.observations, self.final_observations, self._rewards, self.mean_rewards,
             self._crashed, self._truncated, self._board,
         )  # fmt: skip
 
@@ -748,7 +746,7 @@ class Swarms:
 
     _ARRAYS = (
         "_blocks", "_table", "_frequencies", "_rings", "observations", "final_observations",
-        "_rewards", "_mean_rewards", "_crashed", "_truncated", "colours",
+        "_rewards", "mean_rewards", "_crashed", "_truncated", "colours",
     )  # fmt: skip
 
     _ROW_NAMES: ClassVar[dict[int, str]] = {

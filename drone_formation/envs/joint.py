@@ -78,7 +78,7 @@ class JointEnv(gymnasium.Env):
             info["swarm_metrics"] = swarm_metrics(swarms, [0])[0]
         if self.render_mode == "human":
             self.render()
-        reward = float(result.mean_rewards[0])
+        reward = float(swarms.mean_rewards[0])
         return result.observations[0].copy(), reward, terminated, truncated, info
 
     def get_state(self) -> dict[str, Any]:

@@ -136,7 +136,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
                 "them with reset(options={'reset_mask': mask})"
             )
         result = swarms.step(actions)
-        rewards = result.mean_rewards.copy()
+        rewards = swarms.mean_rewards.copy()
         truncated = result.truncated.copy()
         terminated: np.ndarray = np.zeros(self.num_envs, np.bool_)
         if swarms.crash == "terminate":
