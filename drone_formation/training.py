@@ -242,6 +242,29 @@ def versions() -> dict[str, str]:
 # ---- what surrounds PPO ----------------------------------------------------------------------
 
 
+class _Tanh(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        y = (2 * x).sigmoid_().mul_(2).sub_(1)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        (y,) = ctx.saved_tensors
+        return torch.ops.aten.tanh_backward(gradient, y)
+
+
+class Tanh(torch.nn.Tanh):
+    """tanh(x) = 2 sigmoid(2 x) - 1, to the rounding of float32 numbers near one.
+
+    torch's own takes five times as long on AMD's processors: a third of all learning.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return _Tanh.apply(x)
+
+
 class FallingRate:
     """A learning rate that falls linearly with the share of the budget that is spent.
 
@@ -754,7 +777,11 @@ def new_model(env: Any, job: Job, rate: Any) -> PPO:
         gamma=settings.gamma,
         gae_lambda=settings.gae_lambda,
         clip_range=settings.clip_range,
-        policy_kwargs={"net_arch": list(settings.hidden), "log_std_init": settings.log_sigma},
+        policy_kwargs={
+            "net_arch": list(settings.hidden),
+            "activation_fn": Tanh,
+            "log_std_init": settings.log_sigma,
+        },
         device="cpu",
     )
 

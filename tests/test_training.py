@@ -17,6 +17,7 @@ import pytest
 
 pytest.importorskip("stable_baselines3")
 
+import torch
 from stable_baselines3 import PPO
 
 from drone_formation import training
@@ -349,3 +350,27 @@ def test_resuming_refuses_what_would_not_be_the_same_run(whole):
         train("cube", resume=whole.run)
     with pytest.raises(ValueError, match="out cannot be given"):
         train(None, resume=whole.run, out="elsewhere")
+
+
+def test_tanh_is_torchs_own_to_rounding():
+    x = torch.linspace(-30, 30, 20001, requires_grad=True)
+    ours, theirs = training.Tanh()(x), torch.tanh(x)
+    assert (ours - theirs).abs().max() < 3e-7
+    gradients = [torch.autograd.grad(y.sum(), x)[0] for y in (ours, theirs)]
+    assert (gradients[0] - gradients[1]).abs().max() < 1e-6
+    assert torch.isfinite(training.Tanh()(torch.tensor([-1e30, 1e30]))).all()
+
+
+def test_the_saved_model_can_be_loaded_by_stable_baselines_alone(whole):
+    """It names an activation of this package, which its file imports by itself."""
+    program = (
+        "import sys, numpy as np\n"
+        "from stable_baselines3 import PPO\n"
+        "model = PPO.load(sys.argv[1], device='cpu')\n"
+        "print(model.predict(np.zeros(model.observation_space.shape, np.float32))[0].shape)\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program, str(whole.run / "model.zip")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert found.stdout.split() == ["(4,)"]
