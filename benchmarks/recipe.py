@@ -55,9 +55,19 @@ def finer(
 
 
 STAGES = {
-    # ``drone-formation train DroneFlag-v0`` and ``DroneRace-v0``; the latter is shipped as race.npz
+    # ``drone-formation train DroneFlag-v0`` and ``DroneRace-v0``
     "flag": Stage("flag", SETTINGS["flag"]),
     "race": Stage("race", SETTINGS["race"]),
+    # Dearer collisions and meetings, for a race that is fast already: shipped as race.npz
+    "calm": Stage(
+        "race",
+        replace(
+            SETTINGS["race"], timesteps=24_000_000, minibatch=8192, learning_rate=6e-4,
+            leniency=0.0, renewed_log_sigma=-2.0,
+            reward=replace(SETTINGS["race"].reward, collision=15.0, conflict=0.3),
+        ),
+        "race",
+    ),
     "joint": Stage("swarm", SETTINGS["swarm"], of=FORMING),
     # Smaller steps of learning and dearer collisions, then in crowds
     "fine": Stage(

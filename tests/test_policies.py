@@ -107,6 +107,6 @@ def test_the_joint_policy_flies_swarms_of_other_sizes(num_drones):
 
 def test_the_race_policy_races():
     found = fly("race", "race")
-    assert found["rings_per_minute"] >= 15
-    assert found["collisions"] <= 6
+    assert found["rings_per_minute"] >= 18
+    assert found["collisions"] <= 2
     assert found["crashes"] <= 0.02

@@ -90,7 +90,7 @@ class DroneVecEnv(VecEnv):
         return [self._seed + row // self.swarms.num_drones for row in range(self.num_envs)]
 
     def reset(self) -> np.ndarray:
-        """Begin new episodes in all swarms: observations (S·N, D), a fresh copy."""
+        """Begin new episodes in all swarms: observations (S·N, D), the caller's own."""
         self.swarms.reset(self._seed)
         self._seed = None
         self._actions = None
