@@ -24,6 +24,9 @@ from .team import Team
 MAX_DRONES = 4096
 #: Buffers of observations that are kept for use; who keeps more observations has them alone.
 MOST_BUFFERS = 4
+_PROBE = [object()]
+#: How many references Python counts to what a list alone refers to, asked as below.
+_UNSHARED = sys.getrefcount(_PROBE[0])
 
 
 #: Whether the simulator is compiled for small swarms (False) and for large ones (True).
@@ -527,7 +530,7 @@ class Swarms:
     def _free_buffer(self) -> np.ndarray:
         buffers = self._buffers
         for k in range(len(buffers)):
-            if sys.getrefcount(buffers[k]) == 2:  # the list's and this call's
+            if sys.getrefcount(buffers[k]) == _UNSHARED:
                 return buffers[k]
         buffers.append(np.empty_like(self.observations))
         del buffers[:-MOST_BUFFERS]
