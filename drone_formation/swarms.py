@@ -559,7 +559,11 @@ class Swarms:
         self._wait_for_team()  # left behind when the nap of the latest step was interrupted
         np.copyto(self._shared_actions, actions)
         self._team.wake()
-        status = self._advance(self._shared_actions, 0, self.num_swarms)
+        try:
+            status = self._advance(self._shared_actions, 0, self.num_swarms)
+        except Exception:  # as NUMBA_BOUNDSCHECK raises: this step will never be complete
+            self._team = None
+            raise
         if status != kernel.WAITING:
             return status
         self._wait_for_team()

@@ -154,6 +154,22 @@ def test_a_helper_who_lags_behind_takes_no_swarm_twice():
     assert swarms._board[kernel.DONE] == 6
 
 
+def test_after_an_error_in_the_callers_own_part_nobody_waits_for_it(monkeypatch):
+    swarms = flying()
+    swarms.step(actions(0))
+    swarms._board[kernel.DONE] = 6
+
+    def fail(*arguments):
+        swarms._board[kernel.DONE] = 5  # one was taken and not done
+        raise IndexError("index is out of bounds")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kernel, "advance", fail)
+        with pytest.raises(IndexError):
+            swarms.step(actions(1))
+    assert np.isfinite(swarms.step(actions(2)).observations).all()
+
+
 @compiled
 def test_a_nap_that_was_interrupted_is_made_up_for(monkeypatch):
     """After Ctrl-C while a helper is still at work, the next step waits for it first."""
