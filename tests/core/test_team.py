@@ -157,7 +157,6 @@ def test_a_helper_who_lags_behind_takes_no_swarm_twice():
 def test_after_an_error_in_the_callers_own_part_nobody_waits_for_it(monkeypatch):
     swarms = flying()
     swarms.step(actions(0))
-    swarms._board[kernel.DONE] = 6
 
     def fail(*arguments):
         swarms._board[kernel.DONE] = 5  # one was taken and not done
