@@ -379,15 +379,24 @@ def _replace(typingctx, array, place, old, new):
     return types.boolean(array, types.intp, types.int64, types.int64), codegen
 
 
+# What makes a processor wait for a moment, by its name in LLVM: an instruction and its argument
+_PAUSES = {
+    "x86_64": ("llvm.x86.sse2.pause", []),
+    "aarch64": ("llvm.aarch64.isb", [15]),
+    "arm64": ("llvm.aarch64.isb", [15]),
+}
+
+
 @intrinsic
 def _pause(typingctx):
-    """Let a loop that waits leave the core to the other thread on it, where processors know how."""
+    """Wait for a moment, and leave the core to the other thread on it, if the processor can."""
 
     def codegen(context, builder, signature, arguments):
-        if builder.module.triple.startswith(("x86_64", "i686")):
-            kind = ir.FunctionType(ir.VoidType(), [])
-            name = "llvm.x86.sse2.pause"
-            builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
+        name, numbers = _PAUSES.get(builder.module.triple.partition("-")[0], (None, []))
+        if name is not None:
+            kind = ir.FunctionType(ir.VoidType(), [ir.IntType(32)] * len(numbers))
+            function = cgutils.get_or_insert_function(builder.module, kind, name)
+            builder.call(function, [ir.Constant(ir.IntType(32), number) for number in numbers])
         return context.get_dummy_value()
 
     return types.void(), codegen

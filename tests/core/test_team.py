@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import gc
+import re
 import threading
 import time
 import weakref
 
 import numpy as np
 import pytest
+from llvmlite import binding
 
 from drone_formation import Swarms, kernel
 from drone_formation.team import Team
@@ -152,6 +154,29 @@ def test_a_helper_who_lags_behind_takes_no_swarm_twice():
     assert until(lambda: swarms._board[place] == 1 and all(swarms._team._asleep))
     assert np.array_equal(swarms._blocks, before)
     assert swarms._board[kernel.DONE] == 6
+
+
+@pytest.mark.parametrize(
+    ("triple", "instruction"),
+    [
+        ("x86_64-unknown-linux-gnu", "pause"),
+        ("x86_64-pc-windows-msvc", "pause"),
+        ("aarch64-unknown-linux-gnu", "isb"),
+        ("arm64-apple-darwin22.6.0", "isb"),
+    ],
+)
+def test_who_waits_lets_the_processor_rest(triple, instruction):
+    name, numbers = kernel._PAUSES[triple.partition("-")[0]]
+    kinds, values = "i32" * len(numbers), "".join(f"i32 {number}" for number in numbers)
+    module = binding.parse_assembly(
+        f"declare void @{name}({kinds})\n"
+        f"define void @wait() {{ call void @{name}({values}) ret void }}"
+    )
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    machine = binding.Target.from_triple(triple).create_target_machine()
+    module.triple = triple
+    assert re.search(rf"^\s*{instruction}$", machine.emit_assembly(module), re.MULTILINE)
 
 
 def test_after_an_error_in_the_callers_own_part_nobody_waits_for_it(monkeypatch):
