@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
+
+#: s, for a thread to wake up and take over the interpreter.
+MOMENT = 5e-5
 
 
 class Team:
@@ -33,29 +37,39 @@ class Team:
         self.errors: list[BaseException] = []
         self._inboxes: list[SimpleQueue] = [SimpleQueue() for _ in duties]
         self._asleep = [False] * len(duties)
+        self._coming = [False] * len(duties)  # woken, and not at work yet
         for number, duty in enumerate(duties):
-            arguments = (duty, self._inboxes[number], self._asleep, number, self.errors)
+            arguments = (
+                duty, self._inboxes[number], self._asleep, self._coming, number, self.errors
+            )  # fmt: skip
             threading.Thread(
                 target=_serve, args=arguments, name="drone_formation", daemon=True
             ).start()
         weakref.finalize(self, _end, dismiss, self._inboxes)
 
     def wake(self) -> None:
-        """Call those who sleep, and do not wait for them."""
+        """Call those who sleep, and do not wait for them.
+
+        But who has not come since the last call is kept from it by the caller, whose short steps
+        leave the interpreter too briefly: that one gets a moment.
+        """
         for number, asleep in enumerate(self._asleep):
             if asleep:
-                self._asleep[number] = False
+                self._asleep[number], self._coming[number] = False, True
                 self._inboxes[number].put(True)
+            elif self._coming[number]:
+                time.sleep(MOMENT)
 
 
 def _serve(
-    duty: Callable[[], object], inbox: SimpleQueue, asleep: list[bool], number: int,
-    errors: list[BaseException],
+    duty: Callable[[], object], inbox: SimpleQueue, asleep: list[bool], coming: list[bool],
+    number: int, errors: list[BaseException],
 ) -> None:  # fmt: skip
     while True:
         asleep[number] = True
         if inbox.get() is None:
             return
+        coming[number] = False
         try:
             duty()
         except BaseException as error:  # the caller's to deal with
