@@ -19,8 +19,9 @@ from drone_formation.team import Team
 compiled = pytest.mark.skipif(not kernel.COMPILED, reason="interpreted, a step is not shared")
 
 
-def count() -> int:
-    return sum(thread.name == "drone_formation" for thread in threading.enumerate())
+def helpers() -> set[threading.Thread]:
+    """Those of all teams; some of earlier tests may be about to end."""
+    return {thread for thread in threading.enumerate() if thread.name == "drone_formation"}
 
 
 def until(condition) -> bool:
@@ -82,30 +83,32 @@ def test_the_threads_end_with_the_team_and_keep_nothing_alive():
         def __call__(self):
             dismissed.wait(30)
 
-    before, dismissed = count(), threading.Event()
+    before, dismissed = helpers(), threading.Event()
     work = Work()
     seen = weakref.ref(work)
     team = Team([work, work], dismissed.set)
     asleep = team._asleep
     assert until(lambda: all(asleep))
     team.wake()
-    assert count() == before + 2
+    ours = helpers() - before
+    assert len(ours) == 2
     del work, team
     gc.collect()
-    assert until(lambda: count() == before)
+    assert until(lambda: not ours & helpers())
     assert until(lambda: seen() is None)
 
 
 @compiled
 def test_the_threads_end_with_the_simulator():
-    before, swarms = count(), flying(3)
+    before, swarms = helpers(), flying(3)
     swarms.step(actions(0))
-    assert count() == before + 2
+    ours = helpers() - before
+    assert len(ours) == 2
     gone = weakref.ref(swarms)
     del swarms
     gc.collect()
     assert gone() is None
-    assert until(lambda: count() == before)
+    assert until(lambda: not ours & helpers())
 
 
 @compiled
