@@ -341,7 +341,7 @@ def _transpose(typingctx, array, source, to, target, stride):
 
 
 def _cell(context, builder, signature, arguments):
-    """Pointer to an entry of a flat array: for the four below."""
+    """Pointer to an entry of a flat array: for the three below."""
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
     return builder.gep(array.data, [arguments[1]])
 
@@ -369,7 +369,7 @@ def _add(typingctx, array, place, value):
 
 @intrinsic
 def _replace(typingctx, array, place, old, new):
-    """Put a new number in place of the old one, unless another thread was quicker: who was it?"""
+    """Put a new number in place of an old one; false where another thread was quicker."""
 
     def codegen(context, builder, signature, arguments):
         cell = _cell(context, builder, signature, arguments)
@@ -2050,13 +2050,11 @@ def step_swarm(
             pass_rings(blocks, index, settings[RING_RADIUS_SQUARED])
     if crashes and respawns:
         bury(
-            blocks, swarm, num_blocks, table, settings, neighbours, scratch, tiling,
-            finals, fastest,
-        )  # fmt: skip
+            blocks, swarm, num_blocks, table, settings, neighbours, scratch, tiling, finals, fastest
+        )
     find_nearest(
-        blocks, first, num_blocks, neighbours, mask, tiling, entry, settings, scratch,
-        ZERO,
-    )  # fmt: skip
+        blocks, first, num_blocks, neighbours, mask, tiling, entry, settings, scratch, ZERO
+    )
 
     formed = count_formed(blocks, first, num_blocks, scratch)
     stays = ONE if num_rings == 0 else ZERO
@@ -2129,9 +2127,8 @@ def begin_episode(
     entry[LAST_UNFORMED] = -1 if formed >= FORMED_SHARE * num_drones else 0
     mask = index_mask(num_blocks)
     find_nearest(
-        blocks, first, num_blocks, neighbours, mask, tiling, entry, settings, scratch,
-        ZERO,
-    )  # fmt: skip
+        blocks, first, num_blocks, neighbours, mask, tiling, entry, settings, scratch, ZERO
+    )
     for b in range(num_blocks):
         gather(blocks, first, first + b, scratch, settings, neighbours, mask)
         tell(
@@ -2224,8 +2221,8 @@ def advance(
             else:
                 step_swarm(
                     blocks, swarm, num_blocks, table, frequencies, rings, settings[swarm],
-                    neighbours, scratch, waves, tiling, actions, observations,
-                    finals, rewards, means, crashed,
+                    neighbours, scratch, waves, tiling, actions, observations, finals, rewards,
+                    means, crashed,
                 )  # fmt: skip
                 truncated[swarm] = table[swarm, STEP] >= table[swarm, MAX_STEPS]
             if shared:
