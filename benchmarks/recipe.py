@@ -83,6 +83,12 @@ STAGES = {
         finer(20_000_000, 6e-4, 0.3, 0.5, 6.0, renewed_log_sigma=-2.0, rows=4096, rollout=16),
         "fine", HARDER, num_drones=512,
     ),
+    # With slots assigned so that few paths cross, where it pays to be quick
+    "brisk": Stage(
+        "swarm",
+        finer(20_000_000, 6e-4, 0.4, 0.8, renewed_log_sigma=-2.0, assignment="optimal"),
+        "fine", HARDER,
+    ),
 }  # fmt: skip
 
 

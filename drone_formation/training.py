@@ -103,14 +103,14 @@ class Settings:
     learning_rate: float = 1.5e-3
     last_learning_rate: float = 5e-5
     gamma: float = 0.99
-    gae_lambda: float = 0.95
+    gae_lambda: float = 0.9
     clip_range: float = 0.2
     hidden: tuple[int, ...] = (64, 64)
     log_sigma: float = -1.0
     renewed_log_sigma: float = -1.6
     neighbours: int = 4
     assignment: str = "fixed"
-    reward: RewardWeights = RewardWeights(collision=10.0, crash=10.0)  # noqa: RUF009 (frozen)
+    reward: RewardWeights = RewardWeights(approach=0.5, collision=10.0, crash=10.0)  # noqa: RUF009
     reward_of: Mapping[str, RewardWeights] = field(default_factory=dict)
     leniency: float = 0.5
 
@@ -140,6 +140,7 @@ SETTINGS: dict[str, Settings] = {
         rows=2048,
         minibatch=4096,
         learning_rate=1.2e-3,
+        gae_lambda=0.95,
         hidden=(256, 256),
         neighbours=8,
         reward=RewardWeights(progress=1.0, ring=3.0, collision=5.0, conflict=0.15, crash=10.0),
@@ -151,6 +152,7 @@ SETTINGS: dict[str, Settings] = {
         minibatch=4096,
         epochs=3,
         last_learning_rate=1e-5,
+        gae_lambda=0.95,
         hidden=(128, 128),
         reward=RewardWeights(precision=0.18, collision=5.0, crash=10.0),
         leniency=0.0,
