@@ -1,7 +1,7 @@
 """How good the policies are that come with the package: every table of theirs in the documents.
 
 python benchmarks/policies.py                        # minutes; --episodes 4 for a glance
-python benchmarks/policies.py --swarm runs/recipe/fine --race runs/race
+python benchmarks/policies.py --swarm runs/recipe/fine --race runs/race --fleet runs/recipe/fleet
 python benchmarks/policies.py --flag runs/flag       # beside them, one of the flag alone
 """
 
@@ -80,12 +80,15 @@ def main() -> None:
     )
     parser.add_argument("--flag", help="another policy to fly the flag")
     parser.add_argument("--race", default="race", help="(default: %(default)s)")
+    parser.add_argument(
+        "--fleet", default="fleet", help="policy for airframes that differ (default: %(default)s)"
+    )
     parser.add_argument("--episodes", type=int, default=200)
     arguments = parser.parse_args()
-    swarm, race = load_pilot(arguments.swarm), load_pilot(arguments.race)
+    swarm, race, fleet = map(load_pilot, (arguments.swarm, arguments.race, arguments.fleet))
     flag = load_pilot(arguments.flag) if arguments.flag else None
     episodes, began = arguments.episodes, time.perf_counter()
-    fewer = max(episodes // 8, 1)
+    half, fewer = max(episodes // 2, 1), max(episodes // 8, 1)
 
     for assignment in ("fixed", "optimal"):
         table(f'assignment="{assignment}"')
@@ -105,13 +108,21 @@ def main() -> None:
         print(row(label, swarm, "formation", fewer, points=points), flush=True)
     for task, count, flights in (
         ("flag", 1, episodes), ("flag", 8, episodes), ("flag", 256, max(episodes // 16, 1)),
-        ("flag", 1024, max(episodes // 50, 1)), ("sphere", 1024, max(episodes // 25, 1)),
+        ("flag", 1024, max(episodes // 25, 1)), ("sphere", 1024, max(episodes // 25, 1)),
     ):  # fmt: skip
         label = f"{task}, {count:,} drone{'s' if count > 1 else ''}"
         at_once = max(1024 // count, 1) if count > 64 else 16
         options = {"num_drones": count, "num_swarms_at_once": at_once}
         print(row(label, swarm, task, flights, **options), flush=True)
-    print(row("flag, randomised airframes", swarm, "flag", fewer, randomization=Randomization()))
+
+    table("Every drone with an airframe of its own, fixed assignment, flown by `fleet`")
+    varied = {"randomization": Randomization()}
+    for task in FORMING:
+        print(row(task, fleet, task, half, **varied), flush=True)
+    print(row("random clouds", fleet, "formation", half, **varied), flush=True)
+    for name, pilot in (("`swarm`", swarm), ("the classical pilot", ClassicalPilot())):
+        print(row(f"flag, by {name}", pilot, "flag", fewer, **varied), flush=True)
+    print(row("flag, all alike, by `fleet`", fleet, "flag", half), flush=True)
 
     print("\n| race | rings per minute | collisions | crashes per 1,000 drone-episodes |")
     print("|---" * 4 + "|")

@@ -16,15 +16,16 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 
-from drone_formation import load_pilot, tasks
+from drone_formation import Randomization, load_pilot, tasks
 from drone_formation.evaluation import evaluate
 from drone_formation.pilots.trained import TrainedPilot
 from drone_formation.training import SETTINGS, Settings, train
 
 #: What the mixed task draws from: random clouds of targets too, but no race.
 FORMING = ("idle", "hover", "sphere", "orbit", "follow", "cube", "conga", "flag", "formation")
-#: The same, and the two in which most collide twice as often.
+#: The same, and the two in which most collide twice as often; then the conga line, too.
 HARDER = (*FORMING, "flag", "follow")
+HARDEST = (*HARDER, "conga")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,20 @@ class Stage:
     of: tuple[str, ...] = ()
     num_drones: int = 64
     seed: int = 0  #: added to the one asked for
+
+
+def varied(timesteps: int, conflict: float, follow: float, **more: Any) -> Settings:
+    """Settings of a stage in which every drone has an airframe of its own.
+
+    From scratch: a policy that knows one airframe unlearns it for long.
+    """
+    settings = SETTINGS["swarm"]
+    reward = replace(settings.reward, approach=0.5, conflict=conflict)
+    return replace(
+        settings, timesteps=timesteps, hidden=(96, 96), gae_lambda=0.9, reward=reward,
+        randomization=Randomization(), reward_of={"follow": replace(reward, conflict=follow)},
+        **more,
+    )  # fmt: skip
 
 
 def finer(
@@ -62,6 +77,21 @@ def later(
     return finer(
         timesteps, 4e-4, conflict, follow, collision, renewed_log_sigma=-2.2, **more
     )  # fmt: skip
+
+
+def quick(
+    start: str, settings: Settings, of: tuple[str, ...] = HARDER, seed: int = 0
+) -> Stage:  # fmt: skip
+    """A stage whose slots are assigned so that few paths cross, where it pays to be quick."""
+    return Stage("swarm", replace(settings, assignment="optimal"), start, of, seed=seed)
+
+
+def crowd(
+    start: str, settings: Settings, num_drones: int, of: tuple[str, ...] = HARDER
+) -> Stage:  # fmt: skip
+    """A stage of swarms of hundreds, where it pays to be careful."""
+    settings = replace(settings, rollout=16, rows={512: 4096, 768: 4608}[num_drones])
+    return Stage("swarm", settings, start, of, num_drones)
 
 
 STAGES = {
@@ -93,30 +123,19 @@ STAGES = {
         finer(20_000_000, 6e-4, 0.3, 0.5, 6.0, renewed_log_sigma=-2.0, rows=4096, rollout=16),
         "fine", HARDER, num_drones=512,
     ),
-    # From their mean: with slots assigned so that few paths cross it pays to be quick; and a crowd
-    "brisk": Stage(
-        "swarm", later(16_000_000, 0.5, 0.9, assignment="optimal"), "mean", HARDER
-    ),
-    "again": Stage(
-        "swarm", later(16_000_000, 0.4, 0.9, assignment="optimal"), "mean", HARDER, seed=1
-    ),
-    "herd": Stage(
-        "swarm", later(14_000_000, 0.5, 1.0, 15.0, rows=4096, rollout=16), "mean", HARDER,
-        num_drones=512,
-    ),
-    # The same from the mean of these
-    "brisker": Stage(
-        "swarm", later(15_000_000, 0.4, 0.8, assignment="optimal"), "second", HARDER
-    ),
-    "flock": Stage(
-        "swarm", later(14_000_000, 0.4, 0.8, 15.0, rows=4096, rollout=16), "second", HARDER,
-        num_drones=512,
-    ),
-    # And once more in a crowd, from the mean of these
-    "host": Stage(
-        "swarm", later(14_000_000, 0.4, 0.8, 15.0, rows=4608, rollout=16), "third", HARDER,
-        num_drones=768,
-    ),
+    # Rounds of quick and careful stages, from their mean and then from the means of the rounds
+    "brisk": quick("mean", later(16_000_000, 0.5, 0.9)),
+    "again": quick("mean", later(16_000_000, 0.4, 0.9), seed=1),
+    "herd": crowd("mean", later(14_000_000, 0.5, 1.0, 15.0), 512),
+    "brisker": quick("second", later(15_000_000, 0.4, 0.8)),
+    "flock": crowd("second", later(14_000_000, 0.4, 0.8, 15.0), 512),
+    "host": crowd("third", later(14_000_000, 0.4, 0.8, 15.0), 768),
+    "swift": quick("fourth", later(15_000_000, 0.45, 0.85), of=HARDEST),
+    "legion": crowd("fourth", later(14_000_000, 0.45, 0.85, 15.0), 768, of=HARDEST),
+    "swifter": quick("fifth", later(15_000_000, 0.8, 1.0, 30.0), of=HARDEST),
+    "myriad": crowd("fifth", later(14_000_000, 0.45, 0.85, 15.0), 768, of=HARDEST),
+    # Every drone with an airframe of its own: shipped as fleet.npz
+    "fleet": Stage("swarm", varied(72_000_000, 0.4, 0.6), of=HARDEST),
 }  # fmt: skip
 
 
@@ -126,13 +145,15 @@ MEANS = {
     "mean": {"fine": 1, "crowd": 1, "throng": 1},
     "second": {"mean": 1, "brisk": 1, "again": 1, "herd": 1},
     "third": {"brisker": 1, "flock": 1},
-    "swarm": {"brisker": 4, "flock": 3, "host": 3},
+    "fourth": {"brisker": 4, "flock": 3, "host": 3},
+    "fifth": {"swift": 1, "legion": 1},
+    "swarm": {"fifth": 1, "swifter": 1, "myriad": 1},
 }
 
 #: What leads to swarm.npz, in order.
 SWARM = (
     "joint", "fine", "crowd", "throng", "mean", "brisk", "again", "herd", "second", "brisker",
-    "flock", "third", "host", "swarm",
+    "flock", "third", "host", "fourth", "swift", "legion", "fifth", "swifter", "myriad", "swarm",
 )  # fmt: skip
 
 
@@ -169,7 +190,7 @@ def find(folder: Path, name: str) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    steps = ["flag", "race", "calm", *SWARM]
+    steps = ["flag", "race", "calm", *SWARM, "fleet"]
     parser.add_argument("--only", choices=steps, nargs="+", default=steps)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--timesteps", type=int, help="per stage, for a trial")

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from . import __version__
+from .airframe import Randomization
 from .registration import task_name
 from .tasks import TASKS
 
@@ -24,6 +25,7 @@ _EXTRAS = {
     "torch": "train", "stable_baselines3": "train", "tensorboard": "train", "tqdm": "train",
     "scipy": "train", "matplotlib": "train", "supersuit": "train",
 }  # fmt: skip
+_RANDOMIZE = "an airframe of its own for every drone, drawn anew in every episode"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -110,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--num-drones", type=int, help="per swarm (default: 64)")
     sub.add_argument("--num-swarms", type=int, help="flown side by side (default: 1,024 drones)")
     sub.add_argument("--assignment", choices=("fixed", "optimal"), help="of drones to slots")
+    sub.add_argument("--randomize", action="store_true", help=_RANDOMIZE)
     sub.add_argument("--threads", type=int, default=1, help="of torch")
     sub.add_argument("--checkpoint-every", type=_count, default=2_500_000, help="drone-steps")
 
@@ -173,6 +176,7 @@ def _add_flight(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--assignment", choices=("fixed", "optimal"), default="fixed", help="of drones to slots"
     )
+    sub.add_argument("--randomize", action="store_true", help=_RANDOMIZE)
     sub.add_argument("--seed", type=int, default=1_000_000, help="of the first episode")
 
 
@@ -224,10 +228,15 @@ def _train(arguments: argparse.Namespace) -> int:
     from .training import SETTINGS, train
 
     settings = None
+    changes: dict[str, Any] = {}
     if arguments.assignment:
+        changes["assignment"] = arguments.assignment
+    if arguments.randomize:
+        changes["randomization"] = Randomization()
+    if changes:
         if arguments.resume or not arguments.task:
-            raise ValueError("assignment can only be given when a run begins")
-        settings = replace(SETTINGS[task_name(arguments.task)], assignment=arguments.assignment)
+            raise ValueError(f"{', '.join(changes)} can only be given when a run begins")
+        settings = replace(SETTINGS[task_name(arguments.task)], **changes)
     result = train(
         arguments.task,
         timesteps=arguments.timesteps,
@@ -349,8 +358,12 @@ def _pilot(arguments: argparse.Namespace, task: str) -> tuple[Any, dict[str, Any
 
     name = arguments.pilot
     if name is None:
-        name = policy_of(task) or "classical"
-    options = {"num_drones": arguments.num_drones, "assignment": arguments.assignment}
+        name = policy_of(task, arguments.randomize) or "classical"
+    options = {
+        "num_drones": arguments.num_drones,
+        "assignment": arguments.assignment,
+        "randomization": Randomization() if arguments.randomize else None,
+    }
     if name == "classical":
         from .pilots.classical import ClassicalPilot
 

@@ -36,6 +36,7 @@ from typing import Any
 import numpy as np
 
 from . import validation
+from .airframe import Randomization
 from .evaluation import FIRST_SEED, Evaluation, evaluate
 from .pilots.trained import TrainedPilot, load_pilot
 from .registration import task_name
@@ -88,7 +89,7 @@ class Settings:
         log_sigma: logarithm of the exploration noise at the start.
         renewed_log_sigma: the same where training starts from a policy, whose own noise has become
             too small to find anything new.
-        neighbours, assignment, reward: as in ``Swarms``.
+        neighbours, assignment, randomization, reward: as in ``Swarms``.
         reward_of: other weights for some tasks of a mixed one, by their names.
         leniency: share of the budget over which what collisions, meetings ahead and crashes cost
             rises from a tenth to the full weight; 0 for the full weight from the start.
@@ -110,6 +111,7 @@ class Settings:
     renewed_log_sigma: float = -1.6
     neighbours: int = 4
     assignment: str = "fixed"
+    randomization: Randomization | None = None
     reward: RewardWeights = RewardWeights(approach=0.5, collision=10.0, crash=10.0)  # noqa: RUF009
     reward_of: Mapping[str, RewardWeights] = field(default_factory=dict)
     leniency: float = 0.5
@@ -187,6 +189,10 @@ class Job:
             about = json.loads(path.read_text())
             settings = about["settings"]
             settings["hidden"] = tuple(settings["hidden"])
+            if settings["randomization"] is not None:
+                varied = settings["randomization"]
+                varied["size"] = tuple(varied["size"])
+                settings["randomization"] = Randomization(**varied)
             settings["reward"] = RewardWeights(**settings["reward"])
             settings["reward_of"] = {
                 task: RewardWeights(**weights) for task, weights in settings["reward_of"].items()
@@ -662,6 +668,7 @@ def train(
         "max_steps": job.settings.max_steps,
         "neighbours": job.settings.neighbours,
         "assignment": job.settings.assignment,
+        "randomization": job.settings.randomization,
         "reward": job.settings.reward_at(1.0),
     }
     env = DroneVecEnv(job.task, job.num_swarms, stagger=True, **options)
@@ -815,7 +822,8 @@ def evaluate_pilot(pilot: TrainedPilot, job: Job, episodes: int, seed: int) -> E
     return evaluate(
         pilot, job.task, episodes, seed=seed, num_drones=job.num_drones,
         max_steps=EVALUATION_STEPS, assignment=job.settings.assignment,
-        neighbours=pilot.neighbours, reward=job.settings.reward_at(1.0),
+        randomization=job.settings.randomization, neighbours=pilot.neighbours,
+        reward=job.settings.reward_at(1.0),
     )  # fmt: skip
 
 

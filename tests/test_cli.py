@@ -84,6 +84,7 @@ def test_an_unknown_task_is_answered_with_a_list(argv, capsys):
         (["train", "flag", "--num-drones", "0"], "num_drones"),
         (["train", "--resume", "nowhere"], "nowhere"),
         (["train", "--resume", "nowhere", "--assignment", "optimal"], "when a run begins"),
+        (["train", "--resume", "nowhere", "--randomize"], "when a run begins"),
         (["evaluate", "flag", "--model", "nowhere.npz"], "nowhere.npz"),
         (["evaluate", "flag", "--pilot", "nobody"], "nobody"),
         (["evaluate", "flag", "--pilot", "hover", "--episodes", "0"], "episodes"),
@@ -163,6 +164,22 @@ def test_pilots_that_need_no_training(pilot, capsys):
     argv = ["evaluate", "sphere", "--pilot", pilot, "--episodes", "1", "--max-steps", "10"]
     assert main([*argv, "--num-drones", "3", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["pilot"] == pilot
+
+
+def test_every_drone_may_have_an_airframe_of_its_own(capsys, monkeypatch, tmp_path):
+    argv = ["evaluate", "flag", "--episodes", "1", "--max-steps", "10", "--num-drones", "3"]
+    perfs = []
+    for more in ([], ["--randomize"]):
+        assert main([*argv, "--pilot", "random", "--seed", "7", "--json", *more]) == 0
+        perfs.append(json.loads(capsys.readouterr().out)["perf"])
+    assert perfs[0] != perfs[1]
+
+    pytest.importorskip("stable_baselines3")
+    monkeypatch.chdir(tmp_path)
+    argv = ["train", "flag", "--timesteps", "1", "--num-swarms", "1", "--num-drones", "2"]
+    assert main([*argv, "--randomize"]) == 0
+    settings = json.loads((tmp_path / "runs/flag-1/run.json").read_text())["settings"]
+    assert settings["randomization"] == {"size": [0.1, 0.4], "spread": 0.1, "gravity_spread": 0.01}
 
 
 @pytest.mark.parametrize("name", ["flight.mp4", "flight.gif", "pictures"])

@@ -6,9 +6,9 @@ from importlib import resources
 
 import pytest
 
-from drone_formation import load_pilot
+from drone_formation import Randomization, load_pilot
 from drone_formation.evaluation import evaluate
-from drone_formation.pilots.trained import shipped_policies
+from drone_formation.pilots.trained import policy_of, shipped_policies
 from drone_formation.tasks import TASKS
 
 FOLDER = resources.files("drone_formation").joinpath("policies")
@@ -34,8 +34,8 @@ def fly(name, task, **options):
     return evaluate(pilot, task, 2, **options).as_dict()
 
 
-def test_a_joint_policy_comes_along_and_all_are_small():
-    assert {"swarm", "race"} <= set(shipped_policies())
+def test_joint_policies_come_along_and_all_are_small():
+    assert {"swarm", "race", "fleet"} <= set(shipped_policies())
     sizes = [len(FOLDER.joinpath(f"{name}.npz").read_bytes()) for name in shipped_policies()]
     assert sum(sizes) < 1_000_000
 
@@ -51,7 +51,7 @@ def test_policies_load_and_fly_without_torch():
     code = """
 import sys
 sys.modules["torch"] = sys.modules["stable_baselines3"] = None  # importing them fails
-from drone_formation import load_pilot
+from drone_formation import Randomization, load_pilot
 from drone_formation.pilots.trained import shipped_policies
 from drone_formation.swarms import Swarms
 for name in shipped_policies():
@@ -103,6 +103,20 @@ def test_the_default_of_the_flag_lands_within_a_centimetre():
 def test_the_joint_policy_flies_swarms_of_other_sizes(num_drones):
     found = fly("swarm", "flag", num_drones=num_drones)
     assert found["within_half_metre"] >= 0.95
+
+
+@pytest.mark.parametrize("task", ["flag", "sphere", "follow", "formation"])
+def test_the_fleets_policy_lands_drones_of_every_airframe(task):
+    found = fly("fleet", task, randomization=Randomization(), max_steps=1024)
+    assert found["on_target"] >= 0.95
+    assert found["crashes"] <= 0.01
+    assert found["collisions"] <= 0.4
+
+
+def test_who_flies_what():
+    assert policy_of("flag") == policy_of("swarm") == "swarm"
+    assert policy_of("flag", randomized=True) == policy_of("swarm", randomized=True) == "fleet"
+    assert policy_of("race") == policy_of("race", randomized=True) == "race"
 
 
 def test_the_race_policy_races():

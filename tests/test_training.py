@@ -20,7 +20,7 @@ pytest.importorskip("stable_baselines3")
 import torch
 from stable_baselines3 import PPO
 
-from drone_formation import training
+from drone_formation import Randomization, training
 from drone_formation.pilots.trained import TrainedPilot
 from drone_formation.tasks import TASKS
 
@@ -248,6 +248,25 @@ def test_tasks_of_a_mixture_may_have_weights_of_their_own(tmp_path):
     job = training._plan_job("swarm", None, None, 0, None, False, 2, 4, settings)
     job.write(tmp_path)
     assert training.Job.read(tmp_path) == job
+
+
+def test_airframes_are_varied_in_training_and_evaluation_alike(tmp_path, monkeypatch):
+    varied = Randomization(size=(0.1, 0.3))
+    monkeypatch.setattr(training, "EVALUATION_STEPS", 20)
+    made = []
+    make = training.DroneVecEnv
+    monkeypatch.setattr(
+        training, "DroneVecEnv", lambda *a, **k: made.append(make(*a, **k)) or made[-1]
+    )
+    result = train(
+        out=tmp_path / "run", timesteps=UPDATE, evaluation_episodes=1,
+        settings=replace(TINY, randomization=varied),
+    )  # fmt: skip
+    assert made[0].swarms.randomization == varied
+    assert result.evaluation.options["randomization"] == varied
+    assert training.Job.read(tmp_path / "run").settings.randomization == varied
+    train(None, resume=tmp_path / "run", timesteps=2 * UPDATE)
+    assert made[1].swarms.randomization == varied
 
 
 def test_training_sets_the_weights_of_its_swarms(tmp_path, monkeypatch):

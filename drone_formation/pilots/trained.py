@@ -271,9 +271,13 @@ def shipped_policies() -> tuple[str, ...]:
     )
 
 
-def policy_of(task: str) -> str | None:
-    """Which of these flies a task: its own, or the joint one, which has not learnt to race."""
-    fitting, shipped = (task,) if task == "race" else (task, "swarm"), shipped_policies()
+def policy_of(task: str, randomized: bool = False) -> str | None:
+    """Which of these flies a task: its own, or a joint one, neither of which has learnt to race.
+
+    ``randomized``: with airframes that differ from drone to drone.
+    """
+    joint = ("fleet", "swarm") if randomized else (task, "swarm")
+    fitting, shipped = (task,) if task == "race" else joint, shipped_policies()
     return next((name for name in fitting if name in shipped), None)
 
 
