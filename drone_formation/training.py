@@ -142,10 +142,9 @@ SETTINGS: dict[str, Settings] = {
         rows=2048,
         minibatch=4096,
         learning_rate=1.2e-3,
-        gae_lambda=0.95,
         hidden=(256, 256),
         neighbours=8,
-        reward=RewardWeights(progress=1.0, ring=3.0, collision=5.0, conflict=0.15, crash=10.0),
+        reward=RewardWeights(progress=1.0, ring=3.0, collision=5.0, conflict=0.1, crash=10.0),
     ),
     # All tasks at once take a larger network and more time: see benchmarks/recipe.md.
     "swarm": Settings(
