@@ -17,7 +17,14 @@ from drone_formation import Randomization, Swarms, load_pilot
 from drone_formation.evaluation import evaluate
 from drone_formation.pilots.classical import ClassicalPilot
 
-FORMING = ("hover", "flag", "sphere", "cube", "orbit", "follow", "conga", "idle")
+#: Tasks by what the tables call them.
+FORMING = {
+    **{
+        name: name
+        for name in ("hover", "flag", "sphere", "cube", "orbit", "follow", "conga", "idle")
+    },
+    "random clouds": "formation",
+}
 #: 5 by 7 dots, read from the top: what the letters look like.
 LETTERS = {"R": "11110 10001 10001 11110 10100 10010 10001", "L": "10000 " * 6 + "11111"}
 
@@ -92,9 +99,8 @@ def main() -> None:
 
     for assignment in ("fixed", "optimal"):
         table(f'assignment="{assignment}"')
-        for task in FORMING:
-            print(row(task, swarm, task, episodes, assignment=assignment), flush=True)
-        print(row("random clouds", swarm, "formation", episodes, assignment=assignment), flush=True)
+        for label, task in FORMING.items():
+            print(row(label, swarm, task, episodes, assignment=assignment), flush=True)
         if flag is not None:
             print(row(arguments.flag, flag, "flag", episodes, assignment=assignment), flush=True)
 
@@ -117,9 +123,8 @@ def main() -> None:
 
     table("Every drone with an airframe of its own, fixed assignment, flown by `fleet`")
     varied = {"randomization": Randomization()}
-    for task in FORMING:
-        print(row(task, fleet, task, half, **varied), flush=True)
-    print(row("random clouds", fleet, "formation", half, **varied), flush=True)
+    for label, task in FORMING.items():
+        print(row(label, fleet, task, half, **varied), flush=True)
     for name, pilot in (("`swarm`", swarm), ("the classical pilot", ClassicalPilot())):
         print(row(f"flag, by {name}", pilot, "flag", fewer, **varied), flush=True)
     print(row("flag, all alike, by `fleet`", fleet, "flag", half), flush=True)

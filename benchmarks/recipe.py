@@ -40,7 +40,7 @@ class Stage:
     seed: int = 0  #: added to the one asked for
 
 
-def varied(timesteps: int, conflict: float, follow: float, **more: Any) -> Settings:
+def varied(timesteps: int, conflict: float, follow: float) -> Settings:
     """Settings of a stage in which every drone has an airframe of its own.
 
     From scratch: a policy that knows one airframe unlearns it for long.
@@ -50,7 +50,6 @@ def varied(timesteps: int, conflict: float, follow: float, **more: Any) -> Setti
     return replace(
         settings, timesteps=timesteps, hidden=(96, 96), gae_lambda=0.9, reward=reward,
         randomization=Randomization(), reward_of={"follow": replace(reward, conflict=follow)},
-        **more,
     )  # fmt: skip
 
 
@@ -71,12 +70,10 @@ def finer(
 
 
 def later(
-    timesteps: int, conflict: float, follow: float, collision: float = 20.0, **more: Any
-) -> Settings:
+    timesteps: int, conflict: float, follow: float, collision: float = 20.0
+) -> Settings:  # fmt: skip
     """Settings of a stage that goes on from a mean, with less noise and smaller steps."""
-    return finer(
-        timesteps, 4e-4, conflict, follow, collision, renewed_log_sigma=-2.2, **more
-    )  # fmt: skip
+    return finer(timesteps, 4e-4, conflict, follow, collision, renewed_log_sigma=-2.2)
 
 
 def quick(
@@ -90,7 +87,8 @@ def crowd(
     start: str, settings: Settings, num_drones: int, of: tuple[str, ...] = HARDER
 ) -> Stage:  # fmt: skip
     """A stage of swarms of hundreds, where it pays to be careful."""
-    settings = replace(settings, rollout=16, rows={512: 4096, 768: 4608}[num_drones])
+    rows, rollout = {384: (3072, 24), 512: (4096, 16), 768: (4608, 16)}[num_drones]
+    settings = replace(settings, rows=rows, rollout=rollout)
     return Stage("swarm", settings, start, of, num_drones)
 
 
@@ -116,16 +114,8 @@ STAGES = {
     "fine": Stage(
         "swarm", finer(30_000_000, 8e-4, 0.4, 0.8), "joint", HARDER
     ),
-    "crowd": Stage(
-        "swarm",
-        finer(25_000_000, 6e-4, 0.4, 0.8, renewed_log_sigma=-2.0, rows=3072, rollout=24),
-        "fine", HARDER, num_drones=384,
-    ),
-    "throng": Stage(
-        "swarm",
-        finer(20_000_000, 6e-4, 0.3, 0.5, 6.0, renewed_log_sigma=-2.0, rows=4096, rollout=16),
-        "fine", HARDER, num_drones=512,
-    ),
+    "crowd": crowd("fine", finer(25_000_000, 6e-4, 0.4, 0.8, renewed_log_sigma=-2.0), 384),
+    "throng": crowd("fine", finer(20_000_000, 6e-4, 0.3, 0.5, 6.0, renewed_log_sigma=-2.0), 512),
     # Rounds of quick and careful stages, from their mean and then from the means of the rounds
     "brisk": quick("mean", later(16_000_000, 0.5, 0.9)),
     "again": quick("mean", later(16_000_000, 0.4, 0.9), seed=1),
@@ -154,12 +144,11 @@ MEANS = {
     "swarm": {"fifth": 1, "swifter": 1, "myriad": 1},
 }
 
-#: What leads to race.npz and to swarm.npz, in order.
-RACE = ("race", "calm", "eager", "racers")
-SWARM = (
-    "joint", "fine", "crowd", "throng", "mean", "brisk", "again", "herd", "second", "brisker",
-    "flock", "third", "host", "fourth", "swift", "legion", "fifth", "swifter", "myriad", "swarm",
-)  # fmt: skip
+
+def leading_to(name: str) -> list[str]:
+    """The stages and means that a stage or mean is made from, in order, and itself."""
+    made_from = MEANS[name] if name in MEANS else filter(None, [STAGES[name].start])
+    return [*dict.fromkeys(step for part in made_from for step in leading_to(part)), name]
 
 
 def average(folder: Path, name: str) -> None:
@@ -170,13 +159,12 @@ def average(folder: Path, name: str) -> None:
         array: np.average([part.arrays[array] for part in parts], axis=0, weights=weights)
         for array in parts[0].arrays
     }
-    order = RACE if name in RACE else SWARM
-    runs = order[: order.index(name)]
-    made_by = [load_pilot(folder / run).metadata for run in runs if run in STAGES]
+    steps = leading_to(name)
+    made_by = [load_pilot(folder / step).metadata for step in steps if step in STAGES]
     about = {
         **parts[0].metadata,
         "seed": made_by[0]["seed"],
-        "command": f"python benchmarks/recipe.py {folder} --only {' '.join(runs)} {name}",
+        "command": f"python benchmarks/recipe.py {folder} --only {' '.join(steps)}",
         "steps": sum(stage["steps"] for stage in made_by),
         "seconds": round(sum(stage["seconds"] for stage in made_by), 1),
     }
@@ -196,7 +184,7 @@ def find(folder: Path, name: str) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    steps = ["flag", *RACE, *SWARM, "fleet"]
+    steps = ["flag", *leading_to("racers"), *leading_to("swarm"), "fleet"]
     parser.add_argument("--only", choices=steps, nargs="+", default=steps)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--timesteps", type=int, help="per stage, for a trial")

@@ -51,7 +51,7 @@ def test_policies_load_and_fly_without_torch():
     code = """
 import sys
 sys.modules["torch"] = sys.modules["stable_baselines3"] = None  # importing them fails
-from drone_formation import Randomization, load_pilot
+from drone_formation import load_pilot
 from drone_formation.pilots.trained import shipped_policies
 from drone_formation.swarms import Swarms
 for name in shipped_policies():

@@ -250,14 +250,19 @@ def test_tasks_of_a_mixture_may_have_weights_of_their_own(tmp_path):
     assert training.Job.read(tmp_path) == job
 
 
-def test_airframes_are_varied_in_training_and_evaluation_alike(tmp_path, monkeypatch):
-    varied = Randomization(size=(0.1, 0.3))
-    monkeypatch.setattr(training, "EVALUATION_STEPS", 20)
-    made = []
-    make = training.DroneVecEnv
+@pytest.fixture
+def made(monkeypatch):
+    """The environments that training makes."""
+    made, make = [], training.DroneVecEnv
     monkeypatch.setattr(
         training, "DroneVecEnv", lambda *a, **k: made.append(make(*a, **k)) or made[-1]
     )
+    return made
+
+
+def test_airframes_are_varied_in_training_and_evaluation_alike(made, tmp_path, monkeypatch):
+    varied = Randomization(size=(0.1, 0.3))
+    monkeypatch.setattr(training, "EVALUATION_STEPS", 20)
     result = train(
         out=tmp_path / "run", timesteps=UPDATE, evaluation_episodes=1,
         settings=replace(TINY, randomization=varied),
@@ -269,18 +274,13 @@ def test_airframes_are_varied_in_training_and_evaluation_alike(tmp_path, monkeyp
     assert made[1].swarms.randomization == varied
 
 
-def test_training_sets_the_weights_of_its_swarms(tmp_path, monkeypatch):
+def test_training_sets_the_weights_of_its_swarms(made, tmp_path, monkeypatch):
     seen = []
     reward_at = training.Settings.reward_at
     monkeypatch.setattr(
         training.Settings,
         "reward_at",
         lambda self, share: seen.append(share) or reward_at(self, share),
-    )
-    made = []
-    make = training.DroneVecEnv
-    monkeypatch.setattr(
-        training, "DroneVecEnv", lambda *a, **k: made.append(make(*a, **k)) or made[0]
     )
     train(out=tmp_path / "run")
     assert seen == pytest.approx([1, *(k / 6 for k in range(6))])  # the first: of the run
