@@ -134,6 +134,24 @@ class Airframe:
             self.linear_drag / self.mass,
         )
 
+    @classmethod
+    def from_row(cls, row: np.ndarray) -> Airframe:
+        """The opposite of :meth:`as_row`.
+
+        Raises:
+            ValueError: a parameter is not allowed, or ``hover_rotor_speed`` does not follow from
+                the others.
+        """
+        *given, hover = (float(number) for number in row)
+        mass, x, y, z, *rest = given
+        airframe = cls(mass, (x, y, z), *rest)
+        if not math.isclose(hover, airframe.hover_rotor_speed, rel_tol=1e-3):
+            raise ValueError(
+                f"Airframe: hover_rotor_speed must be {airframe.hover_rotor_speed:.6g}, which "
+                f"carries the weight, got {hover:.6g}"
+            )
+        return airframe
+
     def as_row(self) -> np.ndarray:
         """The parameters in the order of ``PARAMETERS``, float64, shape ``(14,)``."""
         return np.array(

@@ -392,6 +392,7 @@ def _redirected(swarms: Any, task: str, options: dict[str, Any]) -> Any:
         attitude=swarms.attitude,
         body_rates=swarms.body_rates,
         rotor_speeds=swarms.rotor_speeds,
+        airframes=swarms.airframes,
         arena=swarms.arena,
     )
     return other

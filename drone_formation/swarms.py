@@ -173,7 +173,12 @@ class Swarms:
         self.crash = validation.choice("crash", crash, ("respawn", "terminate"))
         self.num_threads = validation.integer("num_threads", num_threads, 1)
         points, colours = self._own_formation(points, colours, num_drones)
-        self._check_flyable()
+        self._check_flyable(self.airframe.fastest_rate * (1.3 if self.randomization else 1.0))
+        if self.randomization and self.randomization.weakest(self.airframe) <= 1:
+            raise ValueError(
+                "randomization can draw drones too weak to hover around this airframe: "
+                f"thrust-to-weight {self.randomization.weakest(self.airframe):.2f}"
+            )
 
         self._planner = Planner(
             task, self.num_drones, self.collision_distance, assignment, points, colours
@@ -234,19 +239,14 @@ class Swarms:
             colours = validation.colours("colours", colours, len(points))
         return points, colours
 
-    def _check_flyable(self) -> None:
+    def _check_flyable(self, fastest: float) -> None:
+        """Refuse motions that decay so fast, 1/s, that the integration would blow up."""
         # Beyond 2.78, classical Runge-Kutta amplifies a decaying mode; stay clear of it.
-        fastest = self.airframe.fastest_rate * (1.3 if self.randomization else 1.0)
         if fastest * CONTROL_STEP / self.substeps > 2.5:
             needed = int(np.ceil(fastest * CONTROL_STEP / 2.5))
             raise ValueError(
                 f"substeps must be {needed} or more for this airframe (its fastest motion decays "
                 f"at {fastest:.0f}/s), got {self.substeps}"
-            )
-        if self.randomization and self.randomization.weakest(self.airframe) <= 1:
-            raise ValueError(
-                "randomization can draw drones too weak to hover around this airframe: "
-                f"thrust-to-weight {self.randomization.weakest(self.airframe):.2f}"
             )
 
     def _make_settings(self) -> None:
@@ -393,6 +393,7 @@ class Swarms:
         body_rates: Any = None,
         rotor_speeds: Any = None,
         *,
+        airframes: Any = None,
         arena: Any = None,
     ) -> np.ndarray:
         """Put the drones where you want them: right after a reset, or in the middle of an episode.
@@ -408,6 +409,7 @@ class Swarms:
             attitude: (S, N, 4), unit quaternions.
             body_rates: (S, N, 3), up to 50 rad/s about each axis.
             rotor_speeds: (S, N, 4), from 0 to the top speed of each drone's rotors.
+            airframes: (S, N, 14), the drones' own parameters, until the next reset.
             arena: (3,) half extents, m, that the arena is to have at least.  It grows and never
                 shrinks; like the constructor's arguments, it is no part of ``get_state``.
 
@@ -425,9 +427,13 @@ class Swarms:
         if arena is not None:
             extents = np.maximum(extents, _within("arena", arena, (3,), 0, np.inf))
         walls = extents.astype(np.float32)  # as the compiled code sees them
-        top = 1.001 * self.airframes[..., [PARAMETERS.index("max_rotor_speed")]]
         there = self.active[..., None]
         state = {}
+        if airframes is not None:
+            state[kernel.AIRFRAME] = self._checked_airframes(airframes, there)
+            rotor_speeds = self.rotor_speeds if rotor_speeds is None else rotor_speeds
+        flown = state.get(kernel.AIRFRAME, self.airframes)
+        top = 1.001 * flown[..., [PARAMETERS.index("max_rotor_speed")]]
         for name, row, value, size, limit in (
             ("position", kernel.POSITION, position, 3, walls),
             ("velocity", kernel.VELOCITY, velocity, 3, kernel.MAX_SPEED),
@@ -456,6 +462,17 @@ class Swarms:
             self._write(row, np.where(there, values, self._read(row, values.shape[2])))
         self._look_around()
         return self.observations
+
+    def _checked_airframes(self, airframes: Any, there: np.ndarray) -> np.ndarray:
+        """Airframes that can be flown, where they are ``there``."""
+        shape = (self.num_swarms, self.num_drones, len(PARAMETERS))
+        rows = _within("airframes", airframes, shape, 0, np.inf, there)
+        for swarm, drone in np.argwhere(there[..., 0]).tolist():
+            try:
+                self._check_flyable(Airframe.from_row(rows[swarm, drone]).fastest_rate)
+            except ValueError as error:
+                raise ValueError(f"airframes[{swarm}, {drone}]: {error}") from None
+        return rows
 
     def _look_around(self) -> None:
         """Work out targets, distances, neighbours and observations of drones that were moved."""

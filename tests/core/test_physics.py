@@ -140,6 +140,11 @@ def _held(swarms, action, steps):
         swarms.step(actions)
 
 
+def test_a_row_leads_back_to_its_airframe():
+    airframe = Airframe(mass=2.0, inertia=(0.01, 0.02, 0.04), arm=0.2, max_rotor_speed=900.0)
+    assert Airframe.from_row(airframe.as_row()) == airframe
+
+
 def test_hover_stays_put():
     swarms = _alone()
     before = swarms.position

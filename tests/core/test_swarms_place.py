@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from drone_formation import Randomization, Swarms
+from drone_formation import Airframe, Randomization, Swarms
 from drone_formation.pilots import RandomPilot
 from drone_formation.tasks import TASKS
 
-STATE = ("position", "velocity", "attitude", "body_rates", "rotor_speeds")
+STATE = ("position", "velocity", "attitude", "body_rates", "rotor_speeds", "airframes")
 SIZES = (1, 5, 40, 150)  # one lane, part of a block, several blocks, sorted into tiles
 
 
@@ -168,18 +170,45 @@ def test_each_drone_has_its_own_top_speed():
         swarms.place(rotor_speeds=top)
 
 
+def test_a_drone_that_gets_an_airframe_flies_like_those_that_have_it():
+    source = Swarms("sphere", 2, 20, seed=3, randomization=Randomization())
+    target = Swarms("sphere", 2, 20, seed=3)
+    source.reset(), target.reset()
+    assert (source.airframes != target.airframes).any()
+    target.place(**state_of(source))
+    np.testing.assert_array_equal(target.observations, source.observations)
+    pilot, other = RandomPilot(5), RandomPilot(5)
+    for _ in range(9):
+        source.step(pilot.act(source)), target.step(other.act(target))
+    np.testing.assert_array_equal(target.position, source.position)
+    target.reset()
+    np.testing.assert_allclose(target.airframes[1, 2], Airframe().as_row(), rtol=1e-6)
+
+
+def test_rotors_may_not_spin_faster_than_new_airframes_can():
+    swarms = Swarms("flag", 1, 2, seed=0)
+    swarms.reset()
+    slow = np.tile(replace(Airframe(), max_rotor_speed=300.0).as_row(), (1, 2, 1))
+    swarms.place(rotor_speeds=np.full((1, 2, 4), 290.0), airframes=slow)
+    swarms.place(airframes=np.tile(Airframe().as_row(), (1, 2, 1)))
+    swarms.place(rotor_speeds=np.full((1, 2, 4), 310.0))
+    with pytest.raises(ValueError, match="rotor_speeds"):
+        swarms.place(airframes=slow)
+
+
 GOOD = np.zeros((2, 3, 3))
+FRAMES = np.tile(Airframe().as_row(), (2, 3, 1))
 LEVEL = np.tile([1.0, 0, 0, 0], (2, 3, 1))
 
 
-def spoilt(array: np.ndarray, value: float) -> np.ndarray:
+def spoilt(array: np.ndarray, value: float, column: int = 0) -> np.ndarray:
     array = array.copy()
-    array[1, 2, 0] = value
+    array[1, 2, column] = value
     return array
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "error"),
+    ("message", "value", "error"),
     [
         ("position", GOOD[0], ValueError),
         ("position", np.zeros((2, 3, 4)), ValueError),
@@ -196,16 +225,23 @@ def spoilt(array: np.ndarray, value: float) -> np.ndarray:
         ("body_rates", spoilt(GOOD, -50.1), ValueError),
         ("rotor_speeds", spoilt(LEVEL, -1.0), ValueError),
         ("rotor_speeds", spoilt(LEVEL, 760.0), ValueError),
+        ("airframes", FRAMES[0], ValueError),
+        ("airframes", spoilt(FRAMES, np.nan), ValueError),
+        (r"airframes\[1, 2\].*mass must be positive", spoilt(FRAMES, 0.0), ValueError),
+        (r"airframes\[1, 2\].*hover_rotor_speed", spoilt(FRAMES, 2.0), ValueError),
+        (r"airframes\[1, 2\].*cannot hover", spoilt(FRAMES, 9.0), ValueError),
+        (r"airframes\[1, 2\].*substeps", spoilt(FRAMES, 2e-4, column=1), ValueError),
         ("arena", (30, 30), ValueError),
         ("arena", (30, 30, np.inf), ValueError),
         ("arena", (30, -30, 30), ValueError),
     ],
 )
-def test_bad_input_is_named_and_changes_nothing(name, value, error):
+def test_bad_input_is_named_and_changes_nothing(message, value, error):
+    name = message.partition("\\")[0]
     swarms = Swarms("flag", 2, 3, seed=0)
     swarms.reset()
     before = swarms.get_state()
-    with pytest.raises(error, match=name):
+    with pytest.raises(error, match=message):
         swarms.place(**{"position": GOOD, "velocity": GOOD + 1, "arena": (40, 40, 40), name: value})
     after = swarms.get_state()
     for key, array in before.items():

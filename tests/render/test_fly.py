@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from drone_formation import Swarms, cli
+from drone_formation import Randomization, Swarms, cli
 from drone_formation.pilots import RandomPilot
 from drone_formation.pilots.classical import ClassicalPilot
 from drone_formation.tasks import TASKS
@@ -26,7 +26,7 @@ def flying():
 
 
 def assert_same_drones(other: Swarms, swarms: Swarms) -> None:
-    for name in ("position", "velocity", "attitude", "body_rates", "rotor_speeds"):
+    for name in ("position", "velocity", "attitude", "body_rates", "rotor_speeds", "airframes"):
         np.testing.assert_array_equal(getattr(other, name), getattr(swarms, name), name)
 
 
@@ -38,6 +38,15 @@ def test_nothing_but_the_task_changes(flying, task):
     np.testing.assert_allclose(other.distance, away, atol=1e-5)
     if task == "hover":  # wherever they were
         assert away.max() == 0
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_drone_keeps_its_own_airframe(task):
+    """Small rotors turn faster than large ones can, so a change of airframes would be refused."""
+    options = {"num_drones": 20, "seed": 5, "randomization": Randomization()}
+    swarms = flown("flag", 12, **options)
+    other = cli._redirected(swarms, task, options)
+    assert_same_drones(other, swarms)
 
 
 def test_the_observation_is_fresh(flying):
