@@ -19,12 +19,8 @@ from drone_formation.pilots.classical import ClassicalPilot
 
 #: Tasks by what the tables call them.
 FORMING = {
-    **{
-        name: name
-        for name in ("hover", "flag", "sphere", "cube", "orbit", "follow", "conga", "idle")
-    },
-    "random clouds": "formation",
-}
+    name: name for name in ("hover", "flag", "sphere", "cube", "orbit", "follow", "conga", "idle")
+} | {"random clouds": "formation"}
 #: 5 by 7 dots, read from the top: what the letters look like.
 LETTERS = {"R": "11110 10001 10001 11110 10100 10010 10001", "L": "10000 " * 6 + "11111"}
 

@@ -199,6 +199,7 @@ class Randomization:
         size = _numbers(self.size, 2)
         if size is None:
             raise TypeError(f"Randomization: size must be two numbers, got {self.size!r}")
+        object.__setattr__(self, "size", size)
         low, high = size
         if not (math.isfinite(low) and math.isfinite(high) and 0 < low <= high):
             raise ValueError(f"Randomization: size must be 0 < low <= high, got {self.size!r}")

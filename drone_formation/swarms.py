@@ -431,7 +431,8 @@ class Swarms:
         state = {}
         if airframes is not None:
             state[kernel.AIRFRAME] = self._checked_airframes(airframes, there)
-            rotor_speeds = self.rotor_speeds if rotor_speeds is None else rotor_speeds
+            if rotor_speeds is None:  # the new rotors may not be able to turn so fast
+                rotor_speeds = self.rotor_speeds
         flown = state.get(kernel.AIRFRAME, self.airframes)
         top = 1.001 * flown[..., [PARAMETERS.index("max_rotor_speed")]]
         for name, row, value, size, limit in (
@@ -469,7 +470,8 @@ class Swarms:
         rows = _within("airframes", airframes, shape, 0, np.inf, there)
         for swarm, drone in np.argwhere(there[..., 0]).tolist():
             try:
-                self._check_flyable(Airframe.from_row(rows[swarm, drone]).fastest_rate)
+                fastest = Airframe.from_row(rows[swarm, drone]).fastest_rate
+                self._check_flyable(fastest * (1 - 1e-6))  # rows of ours are rounded to float32
             except ValueError as error:
                 raise ValueError(f"airframes[{swarm}, {drone}]: {error}") from None
         return rows

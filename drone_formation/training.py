@@ -189,9 +189,7 @@ class Job:
             settings = about["settings"]
             settings["hidden"] = tuple(settings["hidden"])
             if settings["randomization"] is not None:
-                varied = settings["randomization"]
-                varied["size"] = tuple(varied["size"])
-                settings["randomization"] = Randomization(**varied)
+                settings["randomization"] = Randomization(**settings["randomization"])
             settings["reward"] = RewardWeights(**settings["reward"])
             settings["reward_of"] = {
                 task: RewardWeights(**weights) for task, weights in settings["reward_of"].items()
