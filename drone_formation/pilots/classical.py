@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..airframe import CONTROL_STEP, PARAMETERS
+from ..course import RACING_DOWN, Course, limits
 from ..swarms import Swarms
 from . import flight
-from .course import Course
 from .flight import Gains
 
 #: Targets are foreseen on circular arcs, which turn at this rate at most, rad/s.
@@ -25,8 +25,6 @@ MAX_ARC_RATE = 0.5
 WALL_MARGIN = 0.6
 #: A drone farther than this from where its plan has it plans anew, m.
 LOST_DISTANCE = 1.0
-#: Greatest downward acceleration in a race, m/s².
-RACING_DOWN = 7.5
 
 
 class ClassicalPilot:
@@ -118,9 +116,8 @@ class ClassicalPilot:
         rings = swarms.rings(s)
         if not len(rings):
             return None
-        weakest = limits(self._airframes[s], RACING_DOWN).min(axis=0)
-        gravity = self._airframes[s, :, PARAMETERS.index("gravity")].max()
-        return Course(rings, swarms.ring_index[s], weakest, gravity, swarms.collision_distance)
+        airframes = self._airframes[s]
+        return Course(rings, swarms.ring_index[s], airframes, swarms.collision_distance)
 
     # ---- planning ------------------------------------------------------------------------------
 
@@ -132,7 +129,7 @@ class ClassicalPilot:
             targets = foresee(truth.target[s], truth.drift[s], truth.bend[s])
             able = limits(airframes)
         else:
-            targets = course.foresee(now)
+            targets = foresee_places(course, now)
             able = limits(airframes, RACING_DOWN)
         flight.plan_swarm(
             now, offset, truth.velocity[s] - truth.drift[s],
@@ -192,6 +189,12 @@ def foresee(target: np.ndarray, velocity: np.ndarray, acceleration: np.ndarray) 
     )
 
 
+def foresee_places(course: Course, now: float) -> np.ndarray:
+    """Where the places on a course will be, likewise."""
+    times = now + np.arange(flight.SAMPLES) * flight.GRID
+    return np.stack([course.places(time)[0] for time in times], axis=2)
+
+
 def present_acceleration(swarms: Swarms, airframes: np.ndarray, s: int) -> np.ndarray:
     """Accelerations (N, 3) of the drones of swarm s under their present thrust, m/s²."""
     column = {name: airframes[:, [i]] for i, name in enumerate(PARAMETERS)}
@@ -200,22 +203,3 @@ def present_acceleration(swarms: Swarms, airframes: np.ndarray, s: int) -> np.nd
     thrust = column["thrust_coefficient"] * (swarms.rotor_speeds[s] ** 2).sum(axis=1, keepdims=True)
     weight = column["mass"] * column["gravity"] * [0, 0, 1]
     return (thrust * up - weight - column["linear_drag"] * swarms.velocity[s]) / column["mass"]
-
-
-def limits(airframes: np.ndarray, down: float = 4.5) -> np.ndarray:
-    """What plans may ask of drones with given airframes (N, 14): (N, flight.LIMITS)."""
-    column = {name: airframes[:, i] for i, name in enumerate(PARAMETERS)}
-    weight, arm = column["mass"] * column["gravity"], column["arm"]
-    strongest = 4 * column["thrust_coefficient"] * column["max_rotor_speed"] ** 2 / column["mass"]
-    usable, gravity = 0.8 * strongest, column["gravity"]
-    inertia = np.maximum(column["inertia_x"], column["inertia_y"])
-    result = np.empty((len(airframes), flight.LIMITS))
-    spare = np.maximum(usable**2 - (1.15 * gravity) ** 2, (0.1 * gravity) ** 2)
-    result[:, flight.LATERAL] = np.minimum(14.0, np.sqrt(spare))
-    result[:, flight.UP] = np.clip(0.7 * (usable - gravity), 0.1 * gravity, 12.0)
-    result[:, flight.DOWN] = down
-    # Torque of opposite rotors, one stopped and one at up to twice its share of the weight, against
-    # damping and, over an eighth of a second, inertia.
-    torque = arm * weight / 4 * np.minimum(2.0, 0.7 * strongest / gravity)
-    result[:, flight.TURN] = 1.5 * torque / (column["angular_damping"] + 8 * inertia)
-    return result

@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..airframe import CONTROL_STEP
+from ..curves import DOWN, LATERAL, TURN, UP
 from ..kernel import compiled
 
 #: Plans are compared on a grid of times, s; the last is how far ahead conflicts are looked for.
@@ -37,10 +38,6 @@ CHUNK, CHUNKS = 8, 16
 
 # A plan is a row: start time, duration, then 7 coefficients of s^0 ... s^6 for each axis.
 START, DURATION, COEFFICIENTS, PLAN = 0, 1, 2, 23
-
-# A drone's limits are a row: greatest horizontal, upward and downward acceleration (m/s^2), and
-# greatest rate at which hovering thrust can be turned (rad/s).
-LATERAL, UP, DOWN, TURN, LIMITS = 0, 1, 2, 3, 4
 
 jitted = compiled(error_model="numpy")
 
@@ -159,75 +156,6 @@ def strain(path, duration, gravity, limits):
         turn = turning / (limits[TURN] * thrust / gravity)
         worst = max(worst, math.sqrt(most), turn ** (1 / 3))
     return worst
-
-
-# ---- race courses ------------------------------------------------------------------------------
-
-
-@jitted
-def along_curve(coefficients, lane, times, rate, position, velocity, acceleration):
-    """Where places on a course are at given times, their velocities and accelerations.
-
-    Args:
-        coefficients: (L, 1 + 2 H, 3), of the Fourier series: 1, cosines, sines.
-        lane, times: (M,).
-        rate: 2 pi / lap, rad/s.
-        position, velocity, acceleration: (M, 3), written.
-    """
-    harmonics = coefficients.shape[1] // 2
-    for m in range(len(times)):
-        series = coefficients[lane[m]]
-        cosine, sine = math.cos(rate * times[m]), math.sin(rate * times[m])
-        c, s = 1.0, 0.0
-        for axis in range(3):
-            position[m, axis] = series[0, axis]
-            velocity[m, axis] = acceleration[m, axis] = 0.0
-        for h in range(1, harmonics + 1):
-            c, s = c * cosine - s * sine, s * cosine + c * sine
-            w = h * rate
-            for axis in range(3):
-                a, b = series[h, axis], series[harmonics + h, axis]
-                position[m, axis] += a * c + b * s
-                velocity[m, axis] += w * (b * c - a * s)
-                acceleration[m, axis] -= w * w * (a * c + b * s)
-
-
-@jitted
-def relax(cost, centre, plane, room, shift, rounds):
-    """Move points within discs so that ``sum x' cost x`` over the axes is least.
-
-    Accelerated projected gradient (Nesterov, 1983).
-
-    Args:
-        cost: (R, R), symmetric and positive.
-        centre, plane: (R, 3) and (R, 2, 3), centres of the discs and unit vectors along them.
-        room: (R,), radii.
-        shift: (R, 2), where the points are in their discs; updated.
-    """
-    count = len(centre)
-    largest = 0.0
-    for i in range(count):
-        largest = max(largest, np.abs(cost[i]).sum())
-    ahead, points = shift.copy(), np.zeros((count, 3))
-    for k in range(rounds):
-        for i in range(count):
-            for axis in range(3):
-                points[i, axis] = (
-                    centre[i, axis] + ahead[i, 0] * plane[i, 0, axis]
-                    + ahead[i, 1] * plane[i, 1, axis]
-                )  # fmt: skip
-        slope = cost @ points
-        for i in range(count):
-            u, v = ahead[i, 0], ahead[i, 1]
-            for axis in range(3):
-                u -= slope[i, axis] * plane[i, 0, axis] / largest
-                v -= slope[i, axis] * plane[i, 1, axis] / largest
-            inside = min(1.0, room[i] / max(math.sqrt(u * u + v * v), 1e-9))
-            u, v = u * inside, v * inside
-            momentum = k / (k + 3)
-            ahead[i, 0] = u + momentum * (u - shift[i, 0])
-            ahead[i, 1] = v + momentum * (v - shift[i, 1])
-            shift[i, 0], shift[i, 1] = u, v
 
 
 # ---- planning ----------------------------------------------------------------------------------
