@@ -91,6 +91,7 @@ options_of = st.fixed_dictionaries(
         "max_steps": st.integers(1, 60),
         "substeps": st.integers(1, 4),
         "assignment": st.sampled_from(ASSIGNMENTS),
+        "timetable": st.booleans(),
         "neighbours": st.integers(0, 8),
         "collision_distance": st.one_of(st.just(1.0), st.floats(0.01, 60)),
         "crash": st.sampled_from(["respawn", "terminate"]),
@@ -135,8 +136,8 @@ def check_reset(swarms: Swarms, which: range | list[int]) -> None:
     for k in which:
         assert (np.abs(position[k]) <= swarms.arena + 1e-3).all(), "a start is outside the arena"
         assert least_distance(position[k].astype(float)) >= needed, "starts are too close"
+        assert (np.abs(target[k]) <= swarms.arena + 1e-3).all(), "a target is outside"
         if swarms.tasks[k] != "race":
-            assert (np.abs(target[k]) <= swarms.arena + 1e-3).all(), "a target is outside"
             assert least_distance(target[k].astype(float)) >= needed, (
                 f"targets are {least_distance(target[k].astype(float)):.3f} m apart, not {needed}"
             )

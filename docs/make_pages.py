@@ -65,6 +65,8 @@ def arguments(swarms: Swarms, task: Task) -> list[tuple[str, str, str]]:
     for name, meaning in found:
         if name in HIDDEN or (name in ("points", "colours") and task.name != "formation"):
             continue
+        if name == "timetable" and "race" not in (task.name, *task.of):
+            continue
         default: Any = parameters[name].default
         stored = {"reward": "reward_weights"}.get(name, name)
         if default is None and getattr(swarms, stored, None) is not None:
@@ -94,6 +96,11 @@ def description(task: Task) -> list[str]:
         parts.append(
             f"A ring has a radius of {RING_RADIUS:g} m; passing it along its normal counts, and "
             "the next ring becomes the drone's target. After the last comes the first again."
+        )
+        parts.append(
+            "With `timetable=True` every drone has a place on one common course through all rings. "
+            "Places move around it, clear of each other, and are the targets: that is how the "
+            "classical pilot and the policy that comes with the package race."
         )
     return parts
 

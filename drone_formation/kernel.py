@@ -18,7 +18,7 @@ depend neither on the processor nor on what the compiler merges, and a NaN stays
 Where a call says yes or no by a constant, it is ONE or ZERO: numba compiles a function once for
 every True and every integer literal that it is given.  ``tiling`` is (tiles, boxes, orders of the
 drones in the tiles), with which large swarms are searched; None for small ones, so that nothing of
-that is compiled for them.
+that is compiled for them.  Nor is what ``lines`` are for, unless there is a timetable.
 """
 
 import math
@@ -84,6 +84,9 @@ NAME = 107  # the drone's index in its swarm, and the four rows that follow a na
 # The nearest drones' keys, nearest first; one more than may be observed, in whole passes of three
 NEAR = 112
 ROWS = NEAR + 3 * (MAX_NEIGHBOURS // 3 + 1)
+# In a race with a timetable, which has no need of the motion model's coefficients:
+HEAD_START = COSINE  # 2, cosine and sine of how far ahead the drone's place is
+LINE = COSINE + 2  # on which line of the course
 
 # ---- rows after a drone's name, in blocks and tiles
 ALERT = 1  # 1 where a meeting ahead is not ruled out
@@ -119,7 +122,8 @@ VISITS = 7  # tile pairs compared right after the latest sort; 0 asks for a new 
 CLEAN = 8  # 1 when the output array of crashes holds none of this swarm
 STARTED = 9  # 1 after the first reset
 MAX_STEPS = 10  # steps in an episode
-SWARM_COLUMNS = 11
+NUM_LINES = 11  # of a race's course; 0 where there is no timetable
+SWARM_COLUMNS = 12
 
 # ---- entries of each swarm's settings (float32) ------------------------------------------------
 TIME_STEP = 0
@@ -159,6 +163,7 @@ PRECISION_SCALE = np.float32(0.1)
 CONFLICT_MARGIN = np.float32(1.5)  # collision distances; targets stand at least so far apart
 GRAZE = np.float32(0.2)  # collision distances within which passing another begins to cost
 HORIZON = np.float32(1.5)  # s, how far ahead meetings are looked for
+LEAD = np.float32(0.2)  # s, how far ahead the velocity of a place in a race is shown
 LEAST = np.float32(0.01)  # conflicts below this are none: formations may stand at the very margin
 MATTERS = np.float32(1 - 0.01 / 3)  # share of the margin from where on a conflict reaches that
 CAUTION = np.float32(1.005)  # factor on what rules a meeting out, far above all rounding
@@ -808,6 +813,53 @@ def move_targets(blocks, index, waves):
             )  # fmt: skip
 
 
+@jitted
+def keep_time(blocks, index, lines, swarm, num_lines, waves, scratch):
+    """Targets and their velocities in a race with a timetable: places on a closed course.
+
+    ``lines[swarm, k]`` holds the Fourier series of line k, as in ``course.py``; ``waves[0]`` is
+    where the course's own place is on its lap.  Velocities are led on by accelerations for ``LEAD``
+    seconds: a drone has to lean before a bend, and what it observes would not tell it otherwise.
+    """
+    if lines is None:
+        return
+    block, turn = view(blocks, index), columns_of(scratch)
+    cosine, sine, rate = waves[0, 0], waves[0, 1], waves[0, 2]
+    harmonics = lines.shape[2] // 2
+    for row in range(TARGET, TARGET + 6):
+        for lane in range(LANES):
+            block[row, lane] = ZERO
+    for k in range(num_lines):
+        line = lines[swarm, k]
+        for lane in range(LANES):
+            c, s = block[HEAD_START, lane], block[HEAD_START + 1, lane]
+            mine = ONE if block[LINE, lane] == np.float32(k) else ZERO  # or all of this is nothing
+            turn[0, lane], turn[1, lane] = c * cosine - s * sine, s * cosine + c * sine
+            turn[2, lane], turn[3, lane] = mine, ZERO
+            block[TARGET, lane] += mine * line[0, 0]
+            block[TARGET + 1, lane] += mine * line[0, 1]
+            block[TARGET + 2, lane] += mine * line[0, 2]
+        for h in range(1, harmonics + 1):
+            ax, ay, az = line[h, 0], line[h, 1], line[h, 2]
+            bx, by, bz = line[harmonics + h, 0], line[harmonics + h, 1], line[harmonics + h, 2]
+            w = np.float32(h) * rate
+            # Of the velocity: the derivative, and LEAD times the second one
+            lead = LEAD * w
+            px, py, pz = w * (bx - lead * ax), w * (by - lead * ay), w * (bz - lead * az)
+            qx, qy, qz = w * (ax + lead * bx), w * (ay + lead * by), w * (az + lead * bz)
+            for lane in range(LANES):
+                # Each harmonic is the one before, turned on by the first.
+                c = turn[2, lane] * turn[0, lane] - turn[3, lane] * turn[1, lane]
+                s = turn[3, lane] * turn[0, lane] + turn[2, lane] * turn[1, lane]
+                turn[2, lane], turn[3, lane] = c, s
+                block[TARGET, lane] += ax * c + bx * s
+                block[TARGET + 1, lane] += ay * c + by * s
+                block[TARGET + 2, lane] += az * c + bz * s
+                block[TARGET_VELOCITY, lane] += px * c - qx * s
+                block[44, lane] += py * c - qy * s
+                block[45, lane] += pz * c - qz * s
+
+
 @inlined
 def measure(blocks, index):
     """Distances to the targets."""
@@ -824,7 +876,7 @@ def pass_rings(blocks, index, radius_squared):
     """Note who flew through the ring it aims at, from behind to the front, in this step."""
     block = view(blocks, index)
     for lane in range(LANES):
-        x, y, z = block[TARGET, lane], block[TARGET + 1, lane], block[TARGET + 2, lane]
+        x, y, z = block[CENTRE, lane], block[CENTRE + 1, lane], block[CENTRE + 2, lane]
         nx, ny, nz = block[AIM, lane], block[AIM + 1, lane], block[AIM + 2, lane]
         ax, ay, az = (
             block[BEFORE, lane] - x, block[BEFORE + 1, lane] - y, block[BEFORE + 2, lane] - z
@@ -841,15 +893,16 @@ def pass_rings(blocks, index, radius_squared):
 
 
 @jitted
-def next_ring(block, lane, rings, num_rings):
-    """Turn the drone in a lane to the ring after the one it passed."""
+def next_ring(block, lane, rings, num_rings, num_lines):
+    """Turn the drone in a lane to the ring after the one it passed; a timetable goes on alone."""
     ring = (int(block[RING, lane]) + 1) % num_rings
     block[RING, lane] = np.float32(ring)
     for row in range(3):
         block[CENTRE + row, lane] = rings[ring, row]
         block[AIM + row, lane] = rings[ring, 3 + row]
-        block[TARGET + row, lane] = rings[ring, row]
-        block[TARGET_VELOCITY + row, lane] = rings[ring, 3 + row]
+        if num_lines == 0:
+            block[TARGET + row, lane] = rings[ring, row]
+            block[TARGET_VELOCITY + row, lane] = rings[ring, 3 + row]
 
 
 # ---- neighbours --------------------------------------------------------------------------------
@@ -2009,15 +2062,15 @@ def park(block, lane):
 
 @merged
 def step_swarm(
-    blocks, swarm, num_blocks, table, frequencies, rings, settings, neighbours, scratch, waves,
-    tiling, actions, observations, finals, rewards, means, crashed,
+    blocks, swarm, num_blocks, table, frequencies, rings, lines, settings, neighbours, scratch,
+    waves, tiling, actions, observations, finals, rewards, means, crashed,
 ):  # fmt: skip
     """Advance one swarm by one control step and write what came of it."""
     num_drones = observations.shape[1]
     first, last = swarm * num_blocks, swarm * num_blocks + num_blocks
     entry = table[swarm]
     entry[STEP] += 1
-    harmonics, num_rings = entry[HARMONICS_USED], entry[NUM_RINGS]
+    harmonics, num_rings, num_lines = entry[HARMONICS_USED], entry[NUM_RINGS], entry[NUM_LINES]
     respawns = settings[RESPAWNS] > ZERO
 
     mask = index_mask(num_blocks)
@@ -2043,7 +2096,10 @@ def step_swarm(
     if harmonics > 0:
         swing(frequencies[swarm], entry[STEP], waves)
         for index in range(first, last):
-            move_targets(blocks, index, waves)
+            if num_lines > 0:
+                keep_time(blocks, index, lines, swarm, num_lines, waves, scratch)
+            else:
+                move_targets(blocks, index, waves)
     for index in range(first, last):
         measure(blocks, index)
         if num_rings > 0:
@@ -2057,7 +2113,7 @@ def step_swarm(
     )
 
     formed = count_formed(blocks, first, num_blocks, scratch)
-    stays = ONE if num_rings == 0 else ZERO
+    stays = ONE if num_rings == 0 or num_lines > 0 else ZERO
     late, settled = entry[STEP] >= settings[LATE_FROM], entry[STEP] >= SETTLING_STEPS
     for b in range(num_blocks):
         index, start = first + b, b * LANES
@@ -2075,7 +2131,7 @@ def step_swarm(
         if num_rings > 0:
             for lane in range(count):
                 if block[PASSED, lane] > ZERO:
-                    next_ring(block, lane, rings[swarm], num_rings)
+                    next_ring(block, lane, rings[swarm], num_rings, num_lines)
         if num_rings > 0 or crashes:  # new rings or new places
             measure(blocks, index)
         for lane in range(LANES):
@@ -2110,7 +2166,7 @@ def contain(blocks, index):
 
 @merged
 def begin_episode(
-    blocks, swarm, num_blocks, table, frequencies, settings, neighbours, scratch, waves,
+    blocks, swarm, num_blocks, table, frequencies, lines, settings, neighbours, scratch, waves,
     tiling, observations,
 ):  # fmt: skip
     """Targets, distances and observations of one swarm right after a reset."""
@@ -2118,7 +2174,10 @@ def begin_episode(
     entry = table[swarm]
     swing(frequencies[swarm], entry[STEP], waves)
     for index in range(first, first + num_blocks):
-        move_targets(blocks, index, waves)
+        if entry[NUM_LINES] > 0:
+            keep_time(blocks, index, lines, swarm, entry[NUM_LINES], waves, scratch)
+        else:
+            move_targets(blocks, index, waves)
         measure(blocks, index)
         block = view(blocks, index)
         for lane in range(LANES):
@@ -2163,7 +2222,7 @@ READY, NOT_FINITE, NOT_STARTED, WAITING = 0, 1, 2, 3
 
 @compiled(**_OPTIONS)
 def advance(
-    blocks, table, frequencies, rings, settings, neighbours, scratch, waves, tiling,
+    blocks, table, frequencies, rings, lines, settings, neighbours, scratch, waves, tiling,
     actions, observations, finals, rewards, means, crashed, truncated, board, thread, begin, end,
     fresh,
 ):  # fmt: skip
@@ -2215,12 +2274,12 @@ def advance(
                     continue
             if fresh:
                 begin_episode(
-                    blocks, swarm, num_blocks, table, frequencies, settings[swarm], neighbours,
-                    scratch, waves, tiling, observations,
+                    blocks, swarm, num_blocks, table, frequencies, lines, settings[swarm],
+                    neighbours, scratch, waves, tiling, observations,
                 )  # fmt: skip
             else:
                 step_swarm(
-                    blocks, swarm, num_blocks, table, frequencies, rings, settings[swarm],
+                    blocks, swarm, num_blocks, table, frequencies, rings, lines, settings[swarm],
                     neighbours, scratch, waves, tiling, actions, observations, finals, rewards,
                     means, crashed,
                 )  # fmt: skip

@@ -12,6 +12,10 @@ than 0.01 counts as nothing, and touching now as 1.  The two worst are shown (of
 the nearest): in which direction each will pass, and its velocity relative to one's own, both times
 this degree.  That of the worst is the reward's ``conflict``.  Whom one will meet in a second is
 seldom among one's nearest now.
+
+In a race with a timetable the target is the drone's place on the course, and ``relative_velocity``
+is relative to the place's velocity plus 0.2 s times its acceleration: a drone must lean before a
+bend, and nothing else here foretells one.
 """
 
 from __future__ import annotations

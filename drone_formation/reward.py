@@ -32,10 +32,10 @@ class RewardWeights:
     learns to miss by centimetres.
 
     ``approach`` and ``precision`` pay for being on a target, so not in a race, whose rings are to
-    be passed.  They act on two scales, so that the last centimetres pay as clearly as the last
-    metres; ``progress`` reaches across the arena.  The defaults were found by experiment: being on
-    target pays more than all else together, and all of it is small, because a value network takes
-    long to learn large numbers.
+    be passed, unless there is a timetable, whose places are to be kept.  They act on two scales, so
+    that the last centimetres pay as clearly as the last metres; ``progress`` reaches across the
+    arena.  The defaults were found by experiment: being on target pays more than all else together,
+    and all of it is small, because a value network takes long to learn large numbers.
 
     Raises:
         ValueError: a weight is negative, beyond 1e6 or not a number.

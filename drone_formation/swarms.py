@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from . import kernel, observation, validation
+from . import course, kernel, observation, validation
 from .airframe import CONTROL_STEP, PARAMETERS, Airframe, Randomization
 from .reward import RewardWeights
 from .tasks import HARMONICS, RING_RADIUS, RING_SPEED, TASKS, Plan, Planner, num_rings
@@ -29,14 +29,14 @@ _PROBE = [object()]
 _UNSHARED = sys.getrefcount(_PROBE[0])
 
 
-#: Whether the simulator is compiled for small swarms (False) and for large ones (True).
-_compiled_for: set[bool] = set()
+#: What the simulator is compiled for: whether swarms are large, and whether they have a timetable.
+_compiled_for: set[tuple[bool, ...]] = set()
 
 
 @contextmanager
-def _compiling(large: bool) -> Iterator[None]:
+def _compiling(*kind: bool) -> Iterator[None]:
     """Around a first call, which compiles: tell a user who waits, and let it be quick."""
-    if large in _compiled_for or not kernel.COMPILED:
+    if kind in _compiled_for or not kernel.COMPILED:
         yield
         return
     text = "drone_formation: compiling the simulator (once; later starts read it from a cache)"
@@ -48,7 +48,7 @@ def _compiling(large: bool) -> Iterator[None]:
     gc.disable()
     try:
         yield
-        _compiled_for.add(large)
+        _compiled_for.add(kind)
     finally:
         timer.cancel()
         if collects:
@@ -121,6 +121,9 @@ class Swarms:
         crash: what becomes of a drone that leaves the arena: "respawn" (put back at random) or
             "terminate" (gone until the reset).
         num_threads: threads that share the swarms.
+        timetable: in a race, whether every drone has a place on one common course through all
+            rings, which moves and keeps clear of the others' places.  Its target is that place,
+            as a slot is in a formation; without, it is the next ring.  Other tasks have none.
         points: (N, 3) slots for the task "formation", m; None draws random ones per episode.
         colours: (N, 3) uint8 colours of these slots.
 
@@ -150,6 +153,7 @@ class Swarms:
         reward: RewardWeights | Mapping[str, RewardWeights] | None = None,
         crash: str = "respawn",
         num_threads: int = 1,
+        timetable: bool = False,
         points: Any = None,
         colours: Any = None,
     ) -> None:
@@ -180,6 +184,8 @@ class Swarms:
                 f"thrust-to-weight {self.randomization.weakest(self.airframe):.2f}"
             )
 
+        self.timetable = validation.boolean("timetable", timetable)
+
         self._planner = Planner(
             task, self.num_drones, self.collision_distance, assignment, points, colours
         )
@@ -191,6 +197,8 @@ class Swarms:
         self._table = np.zeros((S, kernel.SWARM_COLUMNS), np.int64)
         self._frequencies = np.zeros((S, HARMONICS, 2))
         self._rings = np.zeros((S, num_rings(N), 6), np.float32)
+        lines = course.MOST_LINES if self.timetable else 0
+        self._lines = np.zeros((S, lines, 1 + 2 * num_rings(N), 3), np.float32)
         self.tasks = [task] * S  #: name of each swarm's present task
         self._settings = np.zeros((S, kernel.SETTINGS), np.float32)
         self._make_settings()
@@ -375,15 +383,33 @@ class Swarms:
             self._set_rings(swarm, plan)
             lanes[kernel.RING, :N] = plan.first_ring
             lanes[kernel.AIM : kernel.AIM + 3, :N] = RING_SPEED * plan.rings[plan.first_ring, 3:].T
+            if self.timetable:
+                self._set_timetable(swarm, plan, lanes)
         first = swarm * self._blocks_per_swarm
         blocks = lanes.reshape(kernel.ROWS, self._blocks_per_swarm, kernel.LANES).swapaxes(0, 1)
         self._blocks[first : first + self._blocks_per_swarm] = blocks
-        with _compiling(self._blocks_per_swarm > kernel.FEW_BLOCKS):
+        with _compiling(self._blocks_per_swarm > kernel.FEW_BLOCKS, self.timetable):
             self._advance(self._no_actions, swarm, swarm + 1, fresh=True)
 
     def _set_rings(self, swarm: int, plan: Plan) -> None:
         self._rings[swarm, :, :3] = plan.rings[:, :3]
         self._rings[swarm, :, 3:] = RING_SPEED * plan.rings[:, 3:]
+
+    def _set_timetable(self, swarm: int, plan: Plan, lanes: np.ndarray) -> None:
+        """Lay a course through the rings, and give every drone a place on it."""
+        assert plan.first_ring is not None
+        N, entry = self.num_drones, self._table[swarm]
+        airframes = lanes[kernel.AIRFRAME : kernel.AIRFRAME + 14, :N].T.astype(float)
+        laid = course.timetable(
+            self.rings(swarm), plan.first_ring, plan.starts, airframes, self.collision_distance
+        )
+        lines, rate = laid.curve.lines, 2 * np.pi / laid.curve.lap
+        self._lines[swarm, : len(lines)] = lines
+        entry[kernel.NUM_LINES], entry[kernel.HARMONICS_USED] = len(lines), 1
+        self._frequencies[swarm, 0] = rate, rate * CONTROL_STEP
+        lanes[kernel.HEAD_START, :N] = np.cos(rate * laid.head_start)
+        lanes[kernel.HEAD_START + 1, :N] = np.sin(rate * laid.head_start)
+        lanes[kernel.LINE, :N] = laid.line
 
     def place(
         self,
@@ -563,7 +589,8 @@ class Swarms:
 
     def _arguments(self, actions: np.ndarray, thread: int) -> tuple[Any, ...]:
         return (
-            self._blocks, self._table, self._frequencies, self._rings, self._settings,
+            self._blocks, self._table, self._frequencies, self._rings,
+            self._lines if self.timetable else None, self._settings,
             self.neighbours, *self._workspaces[thread], actions.reshape(-1),
             self.observations, self.final_observations, self._rewards, self.mean_rewards,
             self._crashed, self._truncated, self._board,
@@ -670,7 +697,10 @@ class Swarms:
 
     @property
     def target_velocity(self) -> np.ndarray:
-        """(S, N, 3), m/s; for a race ring, the velocity at which it wants to be passed."""
+        """(S, N, 3), m/s; for a race ring, the velocity at which it wants to be passed.
+
+        In a race with a timetable, the place's velocity plus 0.2 s times its acceleration.
+        """
         return self._read(kernel.TARGET_VELOCITY, 3)
 
     @property
@@ -771,8 +801,8 @@ class Swarms:
     # ---- snapshots -----------------------------------------------------------------------------
 
     _ARRAYS = (
-        "_blocks", "_table", "_frequencies", "_rings", "observations", "final_observations",
-        "_rewards", "mean_rewards", "_crashed", "_truncated", "colours",
+        "_blocks", "_table", "_frequencies", "_rings", "_lines", "observations",
+        "final_observations", "_rewards", "mean_rewards", "_crashed", "_truncated", "colours",
     )  # fmt: skip
 
     _ROW_NAMES: ClassVar[dict[int, str]] = {

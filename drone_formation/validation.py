@@ -21,6 +21,13 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
     return number
 
 
+def boolean(name: str, value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def positive(name: str, value: Any) -> float:
     """A finite number above zero."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
