@@ -54,8 +54,7 @@ def larger_cube() -> np.ndarray:
 
 def row(label: str, pilot: Any, task: str, episodes: int, **options: Any) -> str:
     """One line of a table."""
-    if hasattr(pilot, "neighbours"):
-        options["neighbours"] = pilot.neighbours
+    options = {**getattr(pilot, "options", {}), **options}
     found = evaluate(pilot, task, episodes, **options).as_dict()
     ratio = "n/a" if found.get("perf_ratio") is None else f"{found['perf_ratio']:.4f}"
     formed = found["time_to_form"]
@@ -128,8 +127,7 @@ def main() -> None:
     print("\n| race | rings per minute | collisions | crashes per 1,000 drone-episodes |")
     print("|---" * 4 + "|")
     for name, pilot in (("`race`", race), ("classical", ClassicalPilot())):
-        options = {"neighbours": pilot.neighbours} if pilot is race else {}
-        found = evaluate(pilot, "race", episodes, **options).as_dict()
+        found = evaluate(pilot, "race", episodes, **getattr(pilot, "options", {})).as_dict()
         print(
             f"| {name} | {found['rings_per_minute']:.1f} | {found['collisions']:.4f} "
             f"| {1000 * found['crashes']:.2f} |",

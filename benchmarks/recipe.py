@@ -92,23 +92,10 @@ def crowd(
     return Stage("swarm", settings, start, of, num_drones)
 
 
-def racing(**weights: float) -> Stage:
-    """A stage that goes on from the race with other weights."""
-    settings = SETTINGS["race"]
-    settings = replace(
-        settings, timesteps=14_000_000, minibatch=8192, learning_rate=6e-4, leniency=0.0,
-        renewed_log_sigma=-2.0, reward=replace(settings.reward, **weights),
-    )  # fmt: skip
-    return Stage("race", settings, "race")
-
-
 STAGES = {
-    # ``drone-formation train DroneFlag-v0`` and ``DroneRace-v0``
+    # ``drone-formation train DroneFlag-v0`` and ``DroneRace-v0``; the latter is shipped
     "flag": Stage("flag", SETTINGS["flag"]),
     "race": Stage("race", SETTINGS["race"]),
-    # Dearer collisions and meetings, and dearer rings, for a race that is fast already
-    "calm": racing(collision=10.0, conflict=0.2),
-    "eager": racing(collision=6.0, ring=6.0),
     "joint": Stage("swarm", SETTINGS["swarm"], of=FORMING),
     # Smaller steps of learning and dearer collisions, then in crowds
     "fine": Stage(
@@ -133,9 +120,8 @@ STAGES = {
 
 
 #: Weighted means of policies that set out from the same one: each flies better than any of its
-#: parts (Wortsman et al., "Model soups", 2022).  Shipped are "racers" as race.npz, and "swarm".
+#: parts (Wortsman et al., "Model soups", 2022).  Shipped is "swarm".
 MEANS = {
-    "racers": {"calm": 2, "eager": 1},
     "mean": {"fine": 1, "crowd": 1, "throng": 1},
     "second": {"mean": 1, "brisk": 1, "again": 1, "herd": 1},
     "third": {"brisker": 1, "flock": 1},
@@ -170,7 +156,7 @@ def average(folder: Path, name: str) -> None:
     }
     pilot = TrainedPilot(arrays, parts[0].neighbours, about)
     tasks.TASKS["swarm"] = replace(tasks.TASKS["swarm"], of=FORMING)
-    found = evaluate(pilot, about["task"], 50, neighbours=pilot.neighbours)
+    found = evaluate(pilot, about["task"], 50, **pilot.options)
     print(found.as_table())
     pilot.metadata["evaluation"] = found.as_dict()
     pilot.save(folder / f"{name}.npz")
@@ -184,7 +170,7 @@ def find(folder: Path, name: str) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    steps = ["flag", *leading_to("racers"), *leading_to("swarm"), "fleet"]
+    steps = ["flag", "race", *leading_to("swarm"), "fleet"]
     parser.add_argument("--only", choices=steps, nargs="+", default=steps)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--timesteps", type=int, help="per stage, for a trial")

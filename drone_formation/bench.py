@@ -292,7 +292,7 @@ def _noise(swarms: Swarms) -> np.ndarray:
 def _policy(task: str, num_drones: int, steps: int) -> np.ndarray:
     """What the trained policy does from the start of an episode on, (steps, S, N, 4)."""
     pilot = load_pilot(task)
-    swarms = _batch(task, num_drones, neighbours=pilot.neighbours)
+    swarms = _batch(task, num_drones, **pilot.options)
     actions = np.empty((steps, swarms.num_swarms, num_drones, 4), np.float32)
     for k in range(steps):
         actions[k] = pilot.act(swarms)

@@ -266,10 +266,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
         files = plots.files_for(arguments.plot, force=arguments.force)
         pilot = plots.FlightLog(pilot)
-    result = evaluate(
-        pilot, task, arguments.episodes, seed=arguments.seed, max_steps=arguments.max_steps,
-        **options,
-    )  # fmt: skip
+    result = evaluate(pilot, task, arguments.episodes, max_steps=arguments.max_steps, **options)
     if arguments.json:
         print(result.as_json())
     elif arguments.csv:
@@ -288,7 +285,6 @@ def _fly(arguments: argparse.Namespace) -> None:
     from .render import Window, snapshot_of
     from .swarms import Swarms
 
-    options["seed"] = arguments.seed
     swarms = Swarms(task, **options)
     swarms.reset()
     tasks = ("flag", "sphere", "cube", "conga", "follow", "orbit", "hover", "idle", "race")
@@ -299,6 +295,7 @@ def _fly(arguments: argparse.Namespace) -> None:
             raise OSError(f"{error} ('{PROGRAM} record' needs none)") from error
         while not controls.closed:
             if controls.task_request:
+                pilot, options = _pilot(arguments, controls.task_request)
                 swarms = _redirected(swarms, controls.task_request, options)
             if controls.advance:
                 swarms.step(pilot.act(swarms))
@@ -318,7 +315,7 @@ def _record(arguments: argparse.Namespace) -> None:
 
     video = Video(arguments.out, arguments.fps, force=arguments.force)
     renderer = Renderer(arguments.size, arguments.camera, trails=arguments.trails)
-    swarms = Swarms(task, seed=arguments.seed, max_steps=max(arguments.steps, 1024), **options)
+    swarms = Swarms(task, max_steps=max(arguments.steps, 1024), **options)
     swarms.reset()
     frames = int(arguments.steps * CONTROL_STEP * arguments.fps) + 1
     with video:
@@ -360,6 +357,7 @@ def _pilot(arguments: argparse.Namespace, task: str) -> tuple[Any, dict[str, Any
     if name is None:
         name = policy_of(task, arguments.randomize) or "classical"
     options = {
+        "seed": arguments.seed,
         "num_drones": arguments.num_drones,
         "assignment": arguments.assignment,
         "randomization": Randomization() if arguments.randomize else None,
@@ -373,7 +371,7 @@ def _pilot(arguments: argparse.Namespace, task: str) -> tuple[Any, dict[str, Any
 
         return HoverPilot() if name == "hover" else RandomPilot(arguments.seed), options
     pilot = load_pilot(name)
-    return pilot, {**options, "neighbours": pilot.neighbours}
+    return pilot, {**options, **pilot.options}
 
 
 def _redirected(swarms: Any, task: str, options: dict[str, Any]) -> Any:

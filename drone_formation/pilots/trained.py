@@ -85,6 +85,16 @@ class TrainedPilot:
         return str(self.metadata.get("task", "trained"))
 
     @property
+    def timetable(self) -> bool:
+        """Whether it was trained for races with a timetable."""
+        return bool(self.metadata.get("timetable", False))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What swarms that it is to fly must be built with: keywords of ``Swarms``."""
+        return {"neighbours": self.neighbours, "timetable": self.timetable}
+
+    @property
     def hidden(self) -> tuple[int, ...]:
         """Sizes of the hidden layers."""
         return tuple(weight.shape[1] for weight, _ in self._layers[:-1])
@@ -112,6 +122,11 @@ class TrainedPilot:
             raise ValueError(
                 f"this policy observes {self.neighbours} neighbours and the swarms show "
                 f"{swarms.neighbours}: build them with neighbours={self.neighbours}"
+            )
+        if self.timetable and not swarms.timetable and "race" in swarms.tasks:
+            raise ValueError(
+                "this policy races by a timetable and the swarms have none: build them with "
+                "timetable=True"
             )
         return self.predict(swarms.observations)
 

@@ -66,6 +66,24 @@ def test_it_refuses_swarms_that_show_other_neighbours():
         make_pilot().act(swarms)
 
 
+def test_a_racer_by_timetable_refuses_a_race_without_one(tmp_path):
+    pilot = TrainedPilot.load(make_pilot(timetable=True).save(tmp_path / "racer"))
+    assert pilot.options == {"neighbours": 2, "timetable": True}
+    assert make_pilot().options == {"neighbours": 2, "timetable": False}
+    for task in ("race", "flag"):
+        swarms = Swarms(task, 1, 5, seed=0, **pilot.options)
+        swarms.reset()
+        assert np.isfinite(pilot.act(swarms)).all()
+    swarms = Swarms("flag", 1, 5, seed=0)
+    swarms.reset()
+    pilot.act(swarms)
+    swarms = Swarms("race", 1, 5, seed=0)
+    swarms.reset()
+    make_pilot().act(swarms)
+    with pytest.raises(ValueError, match="timetable=True"):
+        pilot.act(swarms)
+
+
 def test_files_keep_everything(tmp_path):
     pilot = make_pilot(neighbours=1, seconds=12.5, evaluation={"on_target": 1.0})
     path = pilot.save(tmp_path / "mine")

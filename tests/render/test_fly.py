@@ -1,11 +1,14 @@
 """Switching tasks in flight: the drones stay where they are, and know at once where to go."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from drone_formation import Randomization, Swarms, cli
 from drone_formation.pilots import RandomPilot
 from drone_formation.pilots.classical import ClassicalPilot
+from drone_formation.pilots.trained import TrainedPilot
 from drone_formation.tasks import TASKS
 
 OPTIONS = {"num_drones": 20, "seed": 4, "neighbours": 2}
@@ -97,3 +100,42 @@ def test_from_a_wide_arena_into_a_formation():
     crashed = sum(swarms.step(pilot.act(swarms)).crashed.sum() for _ in range(100))
     assert crashed < 5
     assert np.median(swarms.distance) < 0.9 * np.median(far)
+
+
+@pytest.mark.parametrize("pilot", [None, "swarm"])
+def test_each_task_is_flown_by_its_own_policy(pilot, monkeypatch):
+    """...unless one was asked for; in a race by its timetable."""
+    flights = []
+
+    class Window:
+        """Asks for a race after the first picture, for the flag after the third, and closes."""
+
+        def __init__(self, *_, **__):
+            self.shown = 0
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def show(self, snapshot):
+            self.shown += 1
+            flights.append(snapshot.task)
+            request = {1: "race", 3: "flag"}.get(self.shown)
+            return SimpleNamespace(closed=self.shown == 5, task_request=request, advance=True)
+
+    flown_by = []
+
+    def act(self, swarms):
+        flown_by.append((swarms.tasks[0], self.name, swarms.timetable))
+        return np.zeros((1, 4, 4), np.float32)
+
+    monkeypatch.setattr("drone_formation.render.Window", Window)
+    monkeypatch.setattr(TrainedPilot, "act", act)
+    command = ["fly", "flag", "--num-drones", "4"] + (["--pilot", pilot] if pilot else [])
+    assert cli.main(command) == 0
+    assert flights == ["flag", "race", "race", "flag", "flag"]
+    racer = ("race", "swarm", False) if pilot else ("race", "race", True)
+    flag = ("flag", "swarm", False)
+    assert flown_by == [racer, racer, flag, flag]
