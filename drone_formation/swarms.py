@@ -176,6 +176,7 @@ class Swarms:
         self._reward_weights = _reward("reward", RewardWeights() if reward is None else reward)
         self.crash = validation.choice("crash", crash, ("respawn", "terminate"))
         self.num_threads = validation.integer("num_threads", num_threads, 1)
+        self.timetable = validation.boolean("timetable", timetable)
         points, colours = self._own_formation(points, colours, num_drones)
         self._check_flyable(self.airframe.fastest_rate * (1.3 if self.randomization else 1.0))
         if self.randomization and self.randomization.weakest(self.airframe) <= 1:
@@ -183,8 +184,6 @@ class Swarms:
                 "randomization can draw drones too weak to hover around this airframe: "
                 f"thrust-to-weight {self.randomization.weakest(self.airframe):.2f}"
             )
-
-        self.timetable = validation.boolean("timetable", timetable)
 
         self._planner = Planner(
             task, self.num_drones, self.collision_distance, assignment, points, colours
@@ -404,6 +403,7 @@ class Swarms:
             self.rings(swarm), plan.first_ring, plan.starts, airframes, self.collision_distance
         )
         lines, rate = laid.curve.lines, 2 * np.pi / laid.curve.lap
+        self._lines[swarm] = 0
         self._lines[swarm, : len(lines)] = lines
         entry[kernel.NUM_LINES], entry[kernel.HARMONICS_USED] = len(lines), 1
         self._frequencies[swarm, 0] = rate, rate * CONTROL_STEP
