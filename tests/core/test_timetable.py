@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -198,6 +202,37 @@ def test_a_snapshot_holds_the_timetable():
 def test_it_is_there_or_not(value):
     with pytest.raises(TypeError, match="timetable must be True or False"):
         Swarms("race", timetable=value)
+
+
+_WITHOUT_SCIPY = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "scipy":
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Missing())
+import numpy as np
+from drone_formation import Airframe
+from drone_formation.course import Course
+angle = np.arange(8) * np.pi / 4
+out, along = np.stack([np.cos(angle), np.sin(angle)]), np.stack([-np.sin(angle), np.cos(angle)])
+rings = np.concatenate([20 * out, [0 * angle], along, [0 * angle], [0 * angle + 2]]).T
+airframes = np.repeat(Airframe().as_row()[None], 16, axis=0).astype(float)
+print(Course(rings, np.arange(16) % 8, airframes, 1.0).curve.lap)
+"""
+
+
+def test_courses_are_laid_without_scipy(tmp_path):
+    """Which numba asks for where compiled code multiplies matrices, and the core has not."""
+    run = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_SCIPY],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert 5 < float(run.stdout) < 40
 
 
 def test_closest_is_the_least_distance():
