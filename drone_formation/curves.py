@@ -101,7 +101,8 @@ def relax(cost, centre, plane, room, shift, rounds):
 def strain(bend, twist, rate, able, gravity):
     """By which factor a curve must be slowed, at each of some points, for a drone to fly it: (M,).
 
-    As ``pilots.flight.strain``.
+    As ``pilots.flight.strain``, of which it is no part: numba's disk cache notices changes only in
+    the file that holds a function.
 
     Args:
         bend, twist: (M, 3), the second and third derivatives of the curve by its angle, m.

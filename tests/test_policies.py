@@ -121,6 +121,6 @@ def test_who_flies_what():
 
 def test_the_race_policy_races():
     found = fly("race", "race")
-    assert found["rings_per_minute"] >= 32  # half the episode is shorter by all the joining
+    assert found["rings_per_minute"] >= 32  # joining takes its share of a short episode
     assert found["collisions"] <= 1
-    assert found["crashes"] <= 0.03
+    assert found["crashes"] <= 0.02
