@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 #: Lengths at which the offset to the target is squashed, m.
 OFFSET_SCALES = (10.0, 1.0, 0.1)
 #: Speed at which velocities are squashed, m/s.
@@ -32,6 +34,17 @@ RATE_SCALE = 5.0
 NEIGHBOUR_SCALE = 2.0
 #: How many neighbours may be observed at most.
 MAX_NEIGHBOURS = 8
+#: Where the rotors are, seen from the middle: x and y in the body frame.
+_ARMS = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)])
+#: What takes x and y in the body frame to those of a quadrotor's mirror images: nothing, half a
+#: turn, and reflections in the planes midway between its arms, which swap rotors that spin in
+#: opposite directions, as a mirror must.
+_IMAGES = (
+    np.array([(1, 0), (0, 1)]),
+    np.array([(-1, 0), (0, -1)]),
+    np.array([(0, 1), (1, 0)]),
+    np.array([(0, -1), (-1, 0)]),
+)
 
 
 class Slice(NamedTuple):
@@ -93,3 +106,28 @@ def observation_size(neighbours: int = 2) -> int:
     """Length of one drone's observation."""
     last = observation_table(neighbours)[-1]
     return last.start + last.size
+
+
+def mirror_images(neighbours: int = 2) -> list[tuple[np.ndarray, np.ndarray]]:
+    """What a drone's mirror images observe, and what they do, itself first.
+
+    A quadrotor whose inertia is the same about x and y cannot be told from these four: where it
+    observes ``o`` and should do ``a``, an image observes ``o @ observation`` and should do
+    ``a @ action``.
+
+    Returns:
+        Pairs (observation, action) of matrices, (D, D) and (4, 4), float32: permutations with
+        signs, each its own inverse.
+    """
+    images = []
+    for axes in _IMAGES:
+        vector = np.eye(3)
+        vector[:2, :2] = axes
+        rotors = (_ARMS @ axes @ _ARMS.T == 1).astype(np.float32)
+        # Rates of rotation are axial vectors: a mirror reverses their sense besides.
+        parts = {"body_rates": np.linalg.det(axes) * vector, "rotors": rotors}
+        observation = np.zeros((observation_size(neighbours),) * 2, np.float32)
+        for row in observation_table(neighbours):
+            observation[row.columns, row.columns] = parts.get(row.name, vector)
+        images.append((observation, rotors))
+    return images

@@ -91,6 +91,8 @@ class Settings:
             too small to find anything new.
         neighbours, assignment, timetable, randomization, reward: as in ``Swarms``.
         reward_of: other weights for some tasks of a mixed one, by their names.
+        mirrored: whether the pilot does the mean of what the network would do in its mirror
+            images, as in ``TrainedPilot``.
         leniency: share of the budget over which what collisions, meetings ahead and crashes cost
             rises from a tenth to the full weight; 0 for the full weight from the start.
     """
@@ -115,6 +117,7 @@ class Settings:
     randomization: Randomization | None = None
     reward: RewardWeights = RewardWeights(approach=0.5, collision=10.0, crash=10.0)  # noqa: RUF009
     reward_of: Mapping[str, RewardWeights] = field(default_factory=dict)
+    mirrored: bool = True
     leniency: float = 0.5
 
     def reward_at(self, share: float) -> RewardWeights | dict[str, RewardWeights]:
@@ -140,6 +143,7 @@ SETTINGS: dict[str, Settings] = {
     # Who keeps to a timetable passes the rings, and meets nobody: neither needs a great price.
     "race": Settings(
         timetable=True,
+        mirrored=False,
         hidden=(128, 128),
         reward=RewardWeights(approach=1.0, ring=1.0, collision=10.0, conflict=0.05, crash=10.0),
     ),
@@ -706,6 +710,12 @@ def _run(job, env, folder, checkpoint, first_pilot, began, checkpoint_every, epi
             learning_rate=rate,
         )  # fmt: skip
 
+    # Saved with the model, so that whoever finds no more than its file knows how to fly it.
+    model.drone_formation = {
+        "task": job.task,
+        "timetable": job.settings.timetable,
+        "mirrored": job.settings.mirrored,
+    }
     metrics = Metrics(folder / "learning_curve.csv", job, began)
     keeper = Keeper(job, folder, metrics, rate, env, checkpoint_every, began)
     profile = Profile(stopwatch)
@@ -729,10 +739,8 @@ def _run(job, env, folder, checkpoint, first_pilot, began, checkpoint_every, epi
     pilot = TrainedPilot.from_sb3(
         model,
         {
-            "task": job.task,
             "command": command_line(),
             "seed": job.seed,
-            "timetable": job.settings.timetable,
             "steps": model.num_timesteps,
             "seconds": round(keeper.seconds, 1),
             "versions": versions(),

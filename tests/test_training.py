@@ -21,7 +21,7 @@ import torch
 from stable_baselines3 import PPO
 
 from drone_formation import Randomization, training
-from drone_formation.pilots.trained import TrainedPilot
+from drone_formation.pilots.trained import TrainedPilot, load_pilot
 from drone_formation.tasks import TASKS
 
 ROWS, ROLLOUT = 32, 16
@@ -77,6 +77,19 @@ def test_a_run_leaves_what_its_description_says(whole):
     assert pilot.metadata["task"] == "flag"
     assert pilot.metadata["seed"] == 0
     assert pilot.metadata["steps"] == whole.steps
+
+
+@pytest.mark.parametrize(("task", "by_timetable"), [("flag", False), ("race", True)])
+def test_a_model_tells_how_it_is_to_be_flown(task, by_timetable, tmp_path):
+    settings = replace(TINY, timetable=by_timetable, mirrored=not by_timetable)
+    run = train(task, out=tmp_path / "run", timesteps=UPDATE, settings=settings).run
+    shutil.move(run / "model.zip", tmp_path / "mine.zip")
+    train(None, resume=run, timesteps=2 * UPDATE)
+    for path in (run, run / "model.zip", tmp_path / "mine.zip"):
+        pilot = load_pilot(path)
+        assert (pilot.name, pilot.timetable, pilot.mirrored) == (
+            task, by_timetable, not by_timetable,
+        )  # fmt: skip
 
 
 def test_tensorboard_shows_rollouts_updates_and_the_swarms_metrics(whole):

@@ -24,6 +24,7 @@ from ..observation import (
     OFFSET_SCALES,
     RATE_SCALE,
     VELOCITY_SCALE,
+    mirror_images,
     observation_size,
     observation_table,
 )
@@ -52,6 +53,7 @@ class TrainedPilot:
             but training can go on from the former.
         neighbours: how many neighbours it observes.
         metadata: where it comes from: task, training command, seed, wall time, evaluation, ...
+            Of these, ``timetable`` and ``mirrored`` say how it flies.
 
     Raises:
         ValueError: the arrays do not make a network from observations to actions.
@@ -78,6 +80,7 @@ class TrainedPilot:
             )
         if not all(np.isfinite(value).all() for value in self.arrays.values()):
             raise ValueError("the policy network has weights that are not finite")
+        self._images = self._mirrored() if self.mirrored else [self._layers]
 
     @property
     def name(self) -> str:
@@ -88,6 +91,15 @@ class TrainedPilot:
     def timetable(self) -> bool:
         """Whether it was trained for races with a timetable."""
         return bool(self.metadata.get("timetable", False))
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether it does the mean of what the network would do in its place and in its images'.
+
+        A network learns to treat these alike only about as well as all else; what it does wrong in
+        one of them it seldom does in the others.
+        """
+        return bool(self.metadata.get("mirrored", False))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -134,19 +146,30 @@ class TrainedPilot:
         """Actions (..., 4), the policy's means, for observations (..., D)."""
         observations = np.asarray(observations, np.float32)
         rows = observations.reshape(-1, observations.shape[-1])
-        for k, (weight, bias) in enumerate(self._layers):
-            if k:
-                np.tanh(rows, out=rows)
-            rows = _times(rows, weight)
-            rows += bias
-        np.clip(rows, -1, 1, out=rows)
-        return rows.reshape(*observations.shape[:-1], 4)
+        actions = sum(_forward(rows, layers) for layers in self._images) / len(self._images)
+        np.clip(actions, -1, 1, out=actions)
+        return actions.reshape(*observations.shape[:-1], 4)
+
+    def _mirrored(self) -> list[list[tuple[np.ndarray, np.ndarray]]]:
+        """Networks that take the drone's own observations to what it would do as each image."""
+        images = []
+        for observation, action in mirror_images(self.neighbours):
+            layers = list(self._layers)
+            weight, bias = layers[0]
+            layers[0] = (observation @ weight, bias)
+            weight, bias = layers[-1]
+            layers[-1] = (weight @ action, bias @ action)
+            images.append(layers)
+        return images
 
     # ---- files ---------------------------------------------------------------------------------
 
     @classmethod
     def from_sb3(cls, model: Any, metadata: Mapping[str, Any] | None = None) -> TrainedPilot:
         """Take the networks out of a Stable-Baselines3 actor-critic model (PPO, A2C).
+
+        How a model of ``drone-formation train`` is to be flown is read from its attribute
+        ``drone_formation``; ``metadata`` adds to it.
 
         Raises:
             ValueError: the model's policy is not a multilayer perceptron with tanh.
@@ -173,6 +196,7 @@ class TrainedPilot:
             for k, module in enumerate(linear):
                 arrays[f"{name}_weight_{k}"] = module.weight.detach().cpu().numpy().T
                 arrays[f"{name}_bias_{k}"] = module.bias.detach().cpu().numpy()
+        metadata = {**getattr(model, "drone_formation", {}), **(metadata or {})}
         size = arrays["policy_weight_0"].shape[0]
         for neighbours in range(MAX_NEIGHBOURS + 1):
             if observation_size(neighbours) == size:
@@ -249,6 +273,15 @@ class TrainedPilot:
             return cls(arrays, neighbours, metadata)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
+
+
+def _forward(rows: np.ndarray, layers: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    for k, (weight, bias) in enumerate(layers):
+        if k:
+            np.tanh(rows, out=rows)
+        rows = _times(rows, weight)
+        rows += bias
+    return rows
 
 
 def _times(rows: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -346,6 +379,8 @@ def _load_sb3(path: Path) -> TrainedPilot:
             f"{path} is not a Stable-Baselines3 PPO model, or is damaged: {error}"
         ) from None
     try:
-        return TrainedPilot.from_sb3(model, {"task": path.stem, "source": path.name})
+        pilot = TrainedPilot.from_sb3(model, {"source": path.name})
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+    pilot.metadata.setdefault("task", path.stem)
+    return pilot
