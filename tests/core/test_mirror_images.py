@@ -43,7 +43,7 @@ def test_a_swarm_and_its_image_stay_images(image):
     points = rng.permutation(np.stack(np.meshgrid([-3, 0, 3], [-4, 0], [-2, 2]), -1).reshape(-1, 3))
     here, there = swarm(points), swarm(points @ axes)
     np.testing.assert_allclose(there.target_position, here.target_position @ axes, atol=1e-5)
-    attitude = rng.normal(size=(1, N, 4)) + [2, 0, 0, 0]
+    attitude = rng.normal([2, 0, 0, 0], 1, (1, N, 4))
     attitude /= np.linalg.norm(attitude, axis=2, keepdims=True)
     state = {
         "position": rng.uniform(-2.5, 2.5, (1, N, 3)),  # some collide, many will meet
