@@ -49,7 +49,7 @@ def varied(timesteps: int, conflict: float, follow: float) -> Settings:
     reward = replace(settings.reward, approach=0.5, conflict=conflict)
     return replace(
         settings, timesteps=timesteps, hidden=(96, 96), gae_lambda=0.9, reward=reward,
-        randomization=Randomization(), mirrored=False,
+        randomization=Randomization(), symmetries=1,
         reward_of={"follow": replace(reward, conflict=follow)},
     )  # fmt: skip
 

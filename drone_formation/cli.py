@@ -238,8 +238,8 @@ def _train(arguments: argparse.Namespace) -> int:
             raise ValueError(f"{', '.join(changes)} can only be given when a run begins")
         settings = replace(SETTINGS[task_name(arguments.task)], **changes)
         if arguments.randomize:
-            # To do the mean of its images costs a pilot of such drones precision: see recipe.md.
-            settings = replace(settings, mirrored=False)
+            # The mean over symmetries costs pilots of such drones precision: see recipe.md.
+            settings = replace(settings, symmetries=1)
     result = train(
         arguments.task,
         timesteps=arguments.timesteps,

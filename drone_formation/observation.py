@@ -36,10 +36,10 @@ NEIGHBOUR_SCALE = 2.0
 MAX_NEIGHBOURS = 8
 #: Where the rotors are, seen from the middle: x and y in the body frame.
 _ARMS = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)])
-#: What takes x and y in the body frame to those of a quadrotor's mirror images: nothing, half a
-#: turn, and reflections in the planes midway between its arms, which swap rotors that spin in
+#: What takes x and y in the body frame to those of a quadrotor that looks the same: nothing, half
+#: a turn, and reflections in the planes midway between its arms, which swap rotors that spin in
 #: opposite directions, as a mirror must.
-_IMAGES = (
+_SYMMETRIES = (
     np.array([(1, 0), (0, 1)]),
     np.array([(-1, 0), (0, -1)]),
     np.array([(0, 1), (1, 0)]),
@@ -108,19 +108,19 @@ def observation_size(neighbours: int = 2) -> int:
     return last.start + last.size
 
 
-def mirror_images(neighbours: int = 2) -> list[tuple[np.ndarray, np.ndarray]]:
-    """What a drone's mirror images observe, and what they do, itself first.
+def symmetries(neighbours: int = 2) -> list[tuple[np.ndarray, np.ndarray]]:
+    """What a drone's images observe, and what they do: itself, turned by half, and two reflections.
 
-    A quadrotor whose inertia is the same about x and y cannot be told from these four: where it
-    observes ``o`` and should do ``a``, an image observes ``o @ observation`` and should do
-    ``a @ action``.
+    A quadrotor cannot be told from these, but from its reflections only where its inertia is the
+    same about x and y.  Where it observes ``o`` and should do ``a``, an image observes
+    ``o @ observation`` and should do ``a @ action``.
 
     Returns:
-        Pairs (observation, action) of matrices, (D, D) and (4, 4), float32: permutations with
-        signs, each its own inverse.
+        Four pairs (observation, action) of matrices, (D, D) and (4, 4), float32: permutations
+        with signs, each its own inverse.
     """
     images = []
-    for axes in _IMAGES:
+    for axes in _SYMMETRIES:
         vector = np.eye(3)
         vector[:2, :2] = axes
         rotors = (_ARMS @ axes @ _ARMS.T == 1).astype(np.float32)

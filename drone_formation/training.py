@@ -38,7 +38,7 @@ import numpy as np
 from . import validation
 from .airframe import Randomization
 from .evaluation import FIRST_SEED, Evaluation, evaluate
-from .pilots.trained import TrainedPilot, load_pilot
+from .pilots.trained import SYMMETRIES, TrainedPilot, load_pilot
 from .registration import task_name
 from .reward import RewardWeights
 from .swarms import Swarms
@@ -91,8 +91,8 @@ class Settings:
             too small to find anything new.
         neighbours, assignment, timetable, randomization, reward: as in ``Swarms``.
         reward_of: other weights for some tasks of a mixed one, by their names.
-        mirrored: whether the pilot does the mean of what the network would do in its mirror
-            images, as in ``TrainedPilot``.
+        symmetries: over how many images of a drone the pilot takes the mean of what the network
+            would do, as in ``TrainedPilot``.
         leniency: share of the budget over which what collisions, meetings ahead and crashes cost
             rises from a tenth to the full weight; 0 for the full weight from the start.
     """
@@ -117,8 +117,11 @@ class Settings:
     randomization: Randomization | None = None
     reward: RewardWeights = RewardWeights(approach=0.5, collision=10.0, crash=10.0)  # noqa: RUF009
     reward_of: Mapping[str, RewardWeights] = field(default_factory=dict)
-    mirrored: bool = True
+    symmetries: int = 2
     leniency: float = 0.5
+
+    def __post_init__(self) -> None:
+        validation.choice("symmetries", self.symmetries, SYMMETRIES)
 
     def reward_at(self, share: float) -> RewardWeights | dict[str, RewardWeights]:
         """The weights once this share of the budget is spent, by task where tasks differ."""
@@ -143,7 +146,6 @@ SETTINGS: dict[str, Settings] = {
     # Who keeps to a timetable passes the rings, and meets nobody: neither needs a great price.
     "race": Settings(
         timetable=True,
-        mirrored=False,
         hidden=(128, 128),
         reward=RewardWeights(approach=1.0, ring=1.0, collision=10.0, conflict=0.05, crash=10.0),
     ),
@@ -157,6 +159,7 @@ SETTINGS: dict[str, Settings] = {
         gae_lambda=0.95,
         hidden=(128, 128),
         reward=RewardWeights(precision=0.18, collision=5.0, crash=10.0),
+        symmetries=4,
         leniency=0.0,
     ),
 }
@@ -714,7 +717,7 @@ def _run(job, env, folder, checkpoint, first_pilot, began, checkpoint_every, epi
     model.drone_formation = {
         "task": job.task,
         "timetable": job.settings.timetable,
-        "mirrored": job.settings.mirrored,
+        "symmetries": job.settings.symmetries,
     }
     metrics = Metrics(folder / "learning_curve.csv", job, began)
     keeper = Keeper(job, folder, metrics, rate, env, checkpoint_every, began)

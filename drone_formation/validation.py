@@ -37,7 +37,7 @@ def positive(name: str, value: Any) -> float:
     return float(value)
 
 
-def choice(name: str, value: Any, allowed: Iterable[str | None]) -> Any:
+def choice(name: str, value: Any, allowed: Iterable[Any]) -> Any:
     """One of the allowed values."""
     allowed = tuple(allowed)
     if value not in allowed:

@@ -180,7 +180,7 @@ def test_every_drone_may_have_an_airframe_of_its_own(capsys, monkeypatch, tmp_pa
     assert main([*argv, "--randomize"]) == 0
     settings = json.loads((tmp_path / "runs/flag-1/run.json").read_text())["settings"]
     assert settings["randomization"] == {"size": [0.1, 0.4], "spread": 0.1, "gravity_spread": 0.01}
-    assert not settings["mirrored"]
+    assert settings["symmetries"] == 1
 
 
 @pytest.mark.parametrize("name", ["flight.mp4", "flight.gif", "pictures"])

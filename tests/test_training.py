@@ -79,17 +79,15 @@ def test_a_run_leaves_what_its_description_says(whole):
     assert pilot.metadata["steps"] == whole.steps
 
 
-@pytest.mark.parametrize(("task", "by_timetable"), [("flag", False), ("race", True)])
-def test_a_model_tells_how_it_is_to_be_flown(task, by_timetable, tmp_path):
-    settings = replace(TINY, timetable=by_timetable, mirrored=not by_timetable)
+@pytest.mark.parametrize(("task", "timetable", "images"), [("flag", False, 4), ("race", True, 2)])
+def test_a_model_tells_how_it_is_to_be_flown(task, timetable, images, tmp_path):
+    settings = replace(TINY, timetable=timetable, symmetries=images)
     run = train(task, out=tmp_path / "run", timesteps=UPDATE, settings=settings).run
     shutil.move(run / "model.zip", tmp_path / "mine.zip")
     train(None, resume=run, timesteps=2 * UPDATE)
     for path in (run, run / "model.zip", tmp_path / "mine.zip"):
         pilot = load_pilot(path)
-        assert (pilot.name, pilot.timetable, pilot.mirrored) == (
-            task, by_timetable, not by_timetable,
-        )  # fmt: skip
+        assert (pilot.name, pilot.timetable, pilot.symmetries) == (task, timetable, images)
 
 
 def test_tensorboard_shows_rollouts_updates_and_the_swarms_metrics(whole):

@@ -18,21 +18,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import validation
 from ..observation import (
     MAX_NEIGHBOURS,
     NEIGHBOUR_SCALE,
     OFFSET_SCALES,
     RATE_SCALE,
     VELOCITY_SCALE,
-    mirror_images,
     observation_size,
     observation_table,
+    symmetries,
 )
 from ..tasks import TASKS
 
 if TYPE_CHECKING:
     from ..swarms import Swarms
 
+#: Numbers of images that make a group.
+SYMMETRIES = (1, 2, 4)
 _FORMAT = "drone_formation policy 1"
 
 
@@ -53,10 +56,11 @@ class TrainedPilot:
             but training can go on from the former.
         neighbours: how many neighbours it observes.
         metadata: where it comes from: task, training command, seed, wall time, evaluation, ...
-            Of these, ``timetable`` and ``mirrored`` say how it flies.
+            Of these, ``timetable`` and ``symmetries`` say how it flies.
 
     Raises:
-        ValueError: the arrays do not make a network from observations to actions.
+        ValueError: the arrays do not make a network from observations to actions, or
+            ``symmetries`` is not 1, 2 or 4.
     """
 
     def __init__(
@@ -80,7 +84,9 @@ class TrainedPilot:
             )
         if not all(np.isfinite(value).all() for value in self.arrays.values()):
             raise ValueError("the policy network has weights that are not finite")
-        self._images = self._mirrored() if self.mirrored else [self._layers]
+        validation.choice("symmetries", self.symmetries, SYMMETRIES)
+        self._images = [self._as_image(*pair) for pair in symmetries(neighbours)]
+        del self._images[self.symmetries :]
 
     @property
     def name(self) -> str:
@@ -93,13 +99,14 @@ class TrainedPilot:
         return bool(self.metadata.get("timetable", False))
 
     @property
-    def mirrored(self) -> bool:
-        """Whether it does the mean of what the network would do in its place and in its images'.
+    def symmetries(self) -> int:
+        """Over how many images of a drone it takes the mean of what the network would do.
 
-        A network learns to treat these alike only about as well as all else; what it does wrong in
-        one of them it seldom does in the others.
+        Itself, 1; turned by half, 2; its reflections, too, 4.  A network learns to treat these
+        alike only about as well as all else, and what it does wrong as one it seldom does as the
+        others.  Reflections are not for those that have learnt on which side to pass each other.
         """
-        return bool(self.metadata.get("mirrored", False))
+        return self.metadata.get("symmetries", 1)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -146,21 +153,20 @@ class TrainedPilot:
         """Actions (..., 4), the policy's means, for observations (..., D)."""
         observations = np.asarray(observations, np.float32)
         rows = observations.reshape(-1, observations.shape[-1])
-        actions = sum(_forward(rows, layers) for layers in self._images) / len(self._images)
+        actions = np.mean([_forward(rows, layers) for layers in self._images], axis=0)
         np.clip(actions, -1, 1, out=actions)
         return actions.reshape(*observations.shape[:-1], 4)
 
-    def _mirrored(self) -> list[list[tuple[np.ndarray, np.ndarray]]]:
-        """Networks that take the drone's own observations to what it would do as each image."""
-        images = []
-        for observation, action in mirror_images(self.neighbours):
-            layers = list(self._layers)
-            weight, bias = layers[0]
-            layers[0] = (observation @ weight, bias)
-            weight, bias = layers[-1]
-            layers[-1] = (weight @ action, bias @ action)
-            images.append(layers)
-        return images
+    def _as_image(
+        self, observation: np.ndarray, action: np.ndarray
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The network that takes a drone's observations to what it would do as an image."""
+        layers = list(self._layers)
+        weight, bias = layers[0]
+        layers[0] = (observation @ weight, bias)
+        weight, bias = layers[-1]
+        layers[-1] = (weight @ action, bias @ action)
+        return layers
 
     # ---- files ---------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from drone_formation.observation import mirror_images, observation_size
+from drone_formation.observation import observation_size, symmetries
 from drone_formation.pilots import trained
 from drone_formation.pilots.trained import TrainedPilot, load_pilot, shipped_policies
 from drone_formation.swarms import Swarms
@@ -48,24 +48,30 @@ def test_actions_are_those_of_the_model(model):
 
 
 @pytest.mark.parametrize("hidden", [(16, 8), ()])
-def test_mirrored_it_does_the_mean_of_what_it_would_do_as_its_images(hidden, tmp_path):
-    pilot = TrainedPilot.load(make_pilot(hidden=hidden, mirrored=True).save(tmp_path / "mirrored"))
+@pytest.mark.parametrize("images", [2, 4])
+def test_it_does_the_mean_of_what_it_would_do_as_its_images(images, hidden, tmp_path):
+    pilot = TrainedPilot.load(make_pilot(hidden=hidden, symmetries=images).save(tmp_path / "mine"))
     plain = make_pilot(hidden=hidden)
-    assert pilot.mirrored
-    assert not plain.mirrored
+    assert (pilot.symmetries, plain.symmetries) == (images, 1)
     rng = np.random.default_rng(0)
     observations = rng.uniform(-0.3, 0.3, (50, observation_size(2))).astype(np.float32)
     done = pilot.predict(observations)
     mean = np.zeros_like(done)
-    for observation, action in mirror_images(2):
+    for observation, action in symmetries(2)[:images]:
         image = observations @ observation
         np.testing.assert_allclose(pilot.predict(image), done @ action, atol=1e-5)
         answer = image
         for k, (weight, bias) in enumerate(plain.layers("policy")):
             answer = (np.tanh(answer) if k else answer) @ weight + bias
-        mean += answer @ action / 4
+        mean += answer @ action / images
     np.testing.assert_allclose(done, mean.clip(-1, 1), atol=1e-5)
     assert np.abs(done - plain.predict(observations)).max() > 0.1
+
+
+@pytest.mark.parametrize("images", [0, 3, 8, "two", None])
+def test_symmetries_that_are_no_group_are_refused(images):
+    with pytest.raises(ValueError, match="symmetries must be"):
+        make_pilot(symmetries=images)
 
 
 def test_it_flies_swarms():

@@ -1,4 +1,4 @@
-"""A swarm's mirror images fly as it does: what trained pilots may rely on."""
+"""A quadrotor's symmetries: a swarm's images fly as it does, which trained pilots rely on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from drone_formation import Airframe, Swarms
-from drone_formation.observation import mirror_images
+from drone_formation.observation import symmetries
 
 #: Yaw by drag and by rotors that accelerate, far beyond the default: it tells their spins apart.
 AIRFRAME = Airframe(torque_ratio=0.02, rotor_inertia=1e-4, angular_damping=0.02)
@@ -37,7 +37,7 @@ def swarm(points):
 
 @pytest.mark.parametrize("image", [0, 1, 2, 3])
 def test_a_swarm_and_its_image_stay_images(image):
-    observation, action = mirror_images(3)[image]
+    observation, action = symmetries(3)[image]
     axes = observation[:3, :3].astype(float)
     rng = np.random.default_rng(image)
     points = rng.permutation(np.stack(np.meshgrid([-3, 0, 3], [-4, 0], [-2, 2]), -1).reshape(-1, 3))
@@ -83,7 +83,7 @@ def test_a_swarm_and_its_image_stay_images(image):
 
 @pytest.mark.parametrize("neighbours", [0, 2, 8])
 def test_images_are_permutations_with_signs_and_their_own_inverses(neighbours):
-    images = mirror_images(neighbours)
+    images = symmetries(neighbours)
     for matrices in zip(*images, strict=True):
         np.testing.assert_array_equal(matrices[0], np.eye(len(matrices[0])))
         for matrix in matrices:
