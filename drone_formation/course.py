@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .airframe import PARAMETERS
-from .curves import DOWN, LATERAL, LIMITS, TURN, UP, along_curve, closest, relax, strain
+from .curves import DOWN, LATERAL, LIMITS, TURN, UP, along_curve, bends, relax, separation, strain
 
 #: Greatest downward acceleration on a course, m/s².
 RACING_DOWN = 7.5
@@ -116,6 +116,12 @@ class Course:
             line, start = np.arange(count) % lines, np.arange(count) // lines / groups
             found = 0
             for curve in courses(rings, offsets, margin, able, gravity):
+                if found > MORE:
+                    break
+                if found:
+                    found += 1
+                    if curve.lap >= best:
+                        continue  # whatever room it has
                 gap = least_separation(curve, line, start * curve.lap, curve.lap / groups)
                 lack = max(1 - gap / needed, 0.0)
                 # A little less room is better than a course that is far slower.
@@ -123,9 +129,7 @@ class Course:
                 if price < best:
                     best, self.curve = price, curve
                     self.line, self.head_start = line, start * curve.lap
-                found += lack == 0
-                if found > MORE:
-                    break
+                found = found or int(lack == 0)
             if found:
                 break
         self._take_places(first_ring, joining)
@@ -228,7 +232,7 @@ def line_offsets(count: int, spacing: float) -> np.ndarray:
 def least_separation(curve: Curve, line: np.ndarray, start: np.ndarray, period: float) -> float:
     """Least distance, at any time, between places on a course with given head starts, m."""
     times = np.arange(8) / 8 * period
-    return min(closest(curve.at(time + start, line)[0]) for time in times)
+    return separation(curve.lines, line, start, times, 2 * np.pi / curve.lap)
 
 
 def waves(angle: np.ndarray, harmonics: int) -> tuple[np.ndarray, np.ndarray]:
@@ -262,16 +266,11 @@ class Fit:
         ends = np.cumsum(self.shares)
         part = (np.arange(samples) + 0.5) / samples
         at = 2 * np.pi * ((ends - self.shares)[:, None] + part * self.shares[:, None]).ravel()
-        cosine, sine = waves(at, self.harmonics)
-        h = np.arange(1, self.harmonics + 1)[:, None]
-        c, s = path[1 : 1 + self.harmonics], path[1 + self.harmonics :]
-        v = cosine @ (h * s) - sine @ (h * c)  # by the angle; and so on
-        a = -(cosine @ (h**2 * c) + sine @ (h**2 * s))
-        j = sine @ (h**3 * c) - cosine @ (h**3 * s)
-        speed = np.linalg.norm(v, axis=1).reshape(-1, samples)
+        speed, bend, twist = np.empty(len(at)), np.empty((3, len(at))), np.empty((3, len(at)))
+        bends(path, at, speed, bend, twist)
         lap = self.lap
         for _ in range(4):  # gravity does not scale with the lap: a few rounds settle it
-            slower = strain(a, j, 2 * np.pi / lap, able, gravity)
+            slower = strain(bend, twist, 2 * np.pi / lap, able, gravity)
             lap *= slower.max()
         slower = slower.reshape(-1, samples).max(axis=1)
-        return lap, slower, speed.mean(axis=1) * self.shares
+        return lap, slower, speed.reshape(-1, samples).mean(axis=1) * self.shares

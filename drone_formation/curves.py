@@ -56,6 +56,47 @@ def closest(points):
 
 
 @jitted
+def separation(lines, line, start, times, rate):
+    """Least distance, at any of some times, between places with head starts (M,) on a course."""
+    position = np.empty((len(start), 3))
+    velocity, acceleration = np.empty_like(position), np.empty_like(position)
+    least = np.inf
+    for time in times:
+        along_curve(lines, line, time + start, rate, position, velocity, acceleration)
+        least = min(least, closest(position))
+    return least
+
+
+@jitted
+def bends(path, angle, speed, bend, twist):
+    """How a curve runs at some angles: what is worked out of its derivatives by the angle.
+
+    Args:
+        path: (1 + 2 H, 3), a Fourier series.
+        angle: (M,), rad.
+        speed: (M,), length of the first derivative, written.
+        bend, twist: (3, M), the second and third derivatives, written.
+    """
+    harmonics, count = len(path) // 2, len(angle)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    c, s, first = np.ones(count), np.zeros(count), np.zeros((3, count))
+    bend[:] = 0
+    twist[:] = 0
+    for h in range(1, harmonics + 1):
+        for m in range(count):
+            c[m], s[m] = c[m] * cosine[m] - s[m] * sine[m], s[m] * cosine[m] + c[m] * sine[m]
+        for axis in range(3):
+            a, b = h * path[h, axis], h * path[harmonics + h, axis]
+            for m in range(count):
+                along, across = b * c[m] - a * s[m], a * c[m] + b * s[m]
+                first[axis, m] += along
+                bend[axis, m] -= h * across
+                twist[axis, m] -= h * h * along
+    for m in range(count):
+        speed[m] = math.sqrt(first[0, m] ** 2 + first[1, m] ** 2 + first[2, m] ** 2)
+
+
+@jitted
 def relax(cost, centre, plane, room, shift, rounds):
     """Move points within discs so that ``sum x' cost x`` over the axes is least.
 
@@ -105,14 +146,15 @@ def strain(bend, twist, rate, able, gravity):
     the file that holds a function.
 
     Args:
-        bend, twist: (M, 3), the second and third derivatives of the curve by its angle, m.
+        bend, twist: (3, M), the second and third derivatives of the curve by its angle, m.
         rate: how fast the angle grows, rad/s.
         able: (LIMITS,), what the drone can do.
     """
-    slower = np.empty(len(bend))
-    for m in range(len(bend)):
-        ax, ay, az = rate**2 * bend[m, 0], rate**2 * bend[m, 1], rate**2 * bend[m, 2]
-        jx, jy, jz = rate**3 * twist[m, 0], rate**3 * twist[m, 1], rate**3 * twist[m, 2]
+    count = bend.shape[1]
+    slower = np.empty(count)
+    for m in range(count):
+        ax, ay, az = rate**2 * bend[0, m], rate**2 * bend[1, m], rate**2 * bend[2, m]
+        jx, jy, jz = rate**3 * twist[0, m], rate**3 * twist[1, m], rate**3 * twist[2, m]
         most = max(math.sqrt(ax * ax + ay * ay) / able[LATERAL], az / able[UP], -az / able[DOWN])
         az += gravity
         tx, ty, tz = ay * jz - az * jy, az * jx - ax * jz, ax * jy - ay * jx
