@@ -18,7 +18,8 @@ depend neither on the processor nor on what the compiler merges, and a NaN stays
 Where a call says yes or no by a constant, it is ONE or ZERO: numba compiles a function once for
 every True and every integer literal that it is given.  ``tiling`` is (tiles, boxes, orders of the
 drones in the tiles), with which large swarms are searched; None for small ones, so that nothing of
-that is compiled for them.  Nor is what ``lines`` are for, unless there is a timetable.
+that is compiled for them.  ``few`` is None for large ones: what is None leaves code out, what is
+not does not.  Nor is what ``lines`` are for compiled, unless there is a timetable.
 """
 
 import math
@@ -102,10 +103,13 @@ TILE_MOVE = 16  # 3, how the drone moved within the step
 TILE_MARKED = 19  # 1 where the drone is worth a closer look
 TILE_ROWS = 20
 MAX_TILES = 256
-BOX_GAP = 6  # rows 0 to 5 of the boxes are their low and high corners; this is a squared distance
+# Rows of the boxes, one column per tile.  The first numbers are no literals, so that what works on
+# any corners is compiled once (see "Types").
+BOX_CORNERS = np.int64(0)  # 6, of all places that the tile's drones are at: low, then high
+BOX_SWEPT = np.int64(8)  # 6, of all that they sweep until the horizon
+BOX_NEARBY = np.int64(14)  # 7, of the tiles that can hold a neighbour: the corners and the tile
+BOX_GAP = 6  # a squared distance
 BOX_LIST = 7  # tiles worth a comparison
-BOX_SWEPT = 8  # 6, the corners of all that the tile's drones sweep until the horizon
-BOX_NEARBY = 14  # 7, of the tiles that can hold a neighbour: the corners and the tile
 BOX_ROWS = 21
 ALL = -1  # in place of a row that marks some drones
 FEW_BLOCKS = 8  # up to here every drone is compared with every other, and there are no tiles
@@ -1069,7 +1073,7 @@ def index_mask(num_blocks):
 
 @jitted
 def find_nearest(
-    blocks, first, num_blocks, neighbours, mask, tiling, entry, settings, scratch,
+    blocks, first, num_blocks, neighbours, mask, tiling, few, entry, settings, scratch,
     only_crashed,
 ):  # fmt: skip
     """The keys of each drone's worst threats, and of its nearest drones, nearest first.
@@ -1087,7 +1091,7 @@ def find_nearest(
             blocks, first, num_blocks, wanted, mask, tiling, entry, margin, fastest,
             only_crashed, scratch,
         )  # fmt: skip
-    else:
+    if few is not None:
         for index in range(first, first + num_blocks):
             if only_crashed > ZERO and not any_positive(blocks, index, CRASHED):
                 continue
@@ -1320,7 +1324,7 @@ def search_tiles(
                 continue
         if boxes[0, t] > SANE:
             continue  # only parked drones
-        box_gaps(boxes, num_blocks, 0, box_of(boxes, 0, t))
+        box_gaps(boxes, num_blocks, BOX_CORNERS, box_of(boxes, BOX_CORNERS, t))
         for lane in range(LANES):
             tile[TILE_FLOOR, lane] = -ONE
         for found in range(0, wanted + 1, 3):
@@ -1367,12 +1371,11 @@ def search_tiles(
                         tiling, count, scratch,
                     )  # fmt: skip
         if positive_at(tiles, (t * TILE_ROWS + TILE_NAME + ALERT) * LANES):
-            box_gaps(boxes, num_blocks, BOX_SWEPT, box_of(boxes, BOX_SWEPT, t))
+            corners = box_of(boxes, BOX_SWEPT, t)
+            box_gaps(boxes, num_blocks, BOX_SWEPT, corners)
             count = list_boxes(boxes, num_blocks, margin * margin, num_blocks)[0]
             for i in range(count):
-                other = tile_of(tiles, int(boxes[BOX_LIST, i]))
-                mark(other, box_of(boxes, BOX_SWEPT, t), margin)
-                heed(tile, other, TILE_NAME, TILE_MARKED, margin, mask)
+                heed_tile(tiles, t, int(boxes[BOX_LIST, i]), corners, margin, mask)
         for lane in range(LANES):
             drone = order[t * LANES + lane]
             block, that = view(blocks, first + (drone >> 4)), drone & 15
@@ -1474,9 +1477,10 @@ def meet(motion, margin):
     return x, y, z, miss, conflict if conflict >= LEAST else ZERO
 
 
-@merged
-def mark(tile, corners, margin):
-    """Mark the drones of a tile whose way until the horizon comes near a box."""
+@inlined
+def heed_tile(tiles, mine, theirs, corners, margin, mask):
+    """:func:`heed` those of a tile's drones whose way until the horizon comes near a box."""
+    tile = tile_of(tiles, theirs)
     for lane in range(LANES):
         gap = ZERO
         for axis in range(3):
@@ -1486,6 +1490,7 @@ def mark(tile, corners, margin):
             side = between(low, high, corners[axis], corners[3 + axis])
             gap += side * side
         tile[TILE_MARKED, lane] = ONE if gap < margin * margin else ZERO
+    heed(tile_of(tiles, mine), tile, TILE_NAME, TILE_MARKED, margin, mask)
 
 
 @merged
@@ -1643,7 +1648,7 @@ def meets(blocks, first, num_blocks, mine, this, limit, reach, tiling):
                 return True
         return False
     tiles, boxes = tiling[0], tiling[1]
-    box_gaps(boxes, num_blocks, 0, (own[0], own[1], own[2], own[0], own[1], own[2]))
+    box_gaps(boxes, num_blocks, BOX_CORNERS, (own[0], own[1], own[2], own[0], own[1], own[2]))
     self = np.float32((mine - first) * LANES + this)
     for t in range(num_blocks):
         if boxes[BOX_GAP, t] > reach * reach:
@@ -2017,14 +2022,14 @@ def tell(
 
 @merged
 def bury(
-    blocks, swarm, num_blocks, table, settings, neighbours, scratch, tiling, finals,
+    blocks, swarm, num_blocks, table, settings, neighbours, scratch, tiling, few, finals,
     fastest,
 ):  # fmt: skip
     """Crashed drones: whom they hit, what they saw last, and where they start again."""
     first = swarm * num_blocks
     mask = index_mask(num_blocks)
     find_nearest(
-        blocks, first, num_blocks, neighbours, mask, tiling, table[swarm], settings,
+        blocks, first, num_blocks, neighbours, mask, tiling, few, table[swarm], settings,
         scratch, ONE,
     )  # fmt: skip
     for b in range(num_blocks):
@@ -2063,7 +2068,7 @@ def park(block, lane):
 @merged
 def step_swarm(
     blocks, swarm, num_blocks, table, frequencies, rings, lines, settings, neighbours, scratch,
-    waves, tiling, actions, observations, finals, rewards, means, crashed,
+    waves, tiling, few, actions, observations, finals, rewards, means, crashed,
 ):  # fmt: skip
     """Advance one swarm by one control step and write what came of it."""
     num_drones = observations.shape[1]
@@ -2106,10 +2111,11 @@ def step_swarm(
             pass_rings(blocks, index, settings[RING_RADIUS_SQUARED])
     if crashes and respawns:
         bury(
-            blocks, swarm, num_blocks, table, settings, neighbours, scratch, tiling, finals, fastest
-        )
+            blocks, swarm, num_blocks, table, settings, neighbours, scratch, tiling, few, finals,
+            fastest,
+        )  # fmt: skip
     find_nearest(
-        blocks, first, num_blocks, neighbours, mask, tiling, entry, settings, scratch, ZERO
+        blocks, first, num_blocks, neighbours, mask, tiling, few, entry, settings, scratch, ZERO
     )
 
     formed = count_formed(blocks, first, num_blocks, scratch)
@@ -2167,7 +2173,7 @@ def contain(blocks, index):
 @merged
 def begin_episode(
     blocks, swarm, num_blocks, table, frequencies, lines, settings, neighbours, scratch, waves,
-    tiling, observations,
+    tiling, few, observations,
 ):  # fmt: skip
     """Targets, distances and observations of one swarm right after a reset."""
     num_drones, first = observations.shape[1], swarm * num_blocks
@@ -2186,7 +2192,7 @@ def begin_episode(
     entry[LAST_UNFORMED] = -1 if formed >= FORMED_SHARE * num_drones else 0
     mask = index_mask(num_blocks)
     find_nearest(
-        blocks, first, num_blocks, neighbours, mask, tiling, entry, settings, scratch, ZERO
+        blocks, first, num_blocks, neighbours, mask, tiling, few, entry, settings, scratch, ZERO
     )
     for b in range(num_blocks):
         gather(blocks, first, first + b, scratch, settings, neighbours, mask)
@@ -2222,7 +2228,7 @@ READY, NOT_FINITE, NOT_STARTED, WAITING = 0, 1, 2, 3
 
 @compiled(**_OPTIONS)
 def advance(
-    blocks, table, frequencies, rings, lines, settings, neighbours, scratch, waves, tiling,
+    blocks, table, frequencies, rings, lines, settings, neighbours, scratch, waves, tiling, few,
     actions, observations, finals, rewards, means, crashed, truncated, board, thread, begin, end,
     fresh,
 ):  # fmt: skip
@@ -2275,13 +2281,13 @@ def advance(
             if fresh:
                 begin_episode(
                     blocks, swarm, num_blocks, table, frequencies, lines, settings[swarm],
-                    neighbours, scratch, waves, tiling, observations,
+                    neighbours, scratch, waves, tiling, few, observations,
                 )  # fmt: skip
             else:
                 step_swarm(
                     blocks, swarm, num_blocks, table, frequencies, rings, lines, settings[swarm],
-                    neighbours, scratch, waves, tiling, actions, observations, finals, rewards,
-                    means, crashed,
+                    neighbours, scratch, waves, tiling, few, actions, observations, finals,
+                    rewards, means, crashed,
                 )  # fmt: skip
                 truncated[swarm] = table[swarm, STEP] >= table[swarm, MAX_STEPS]
             if shared:

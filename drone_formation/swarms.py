@@ -282,18 +282,18 @@ class Swarms:
             self._settings[swarm, kernel.WEIGHTS : kernel.WEIGHTS + 9] = weights.as_row()
 
     def _workspace(self) -> tuple[Any, ...]:
-        """What a thread works with: scratch, waves and, for a large swarm, its tiling."""
+        """What a thread works with: scratch, waves, and the kernel's ``tiling`` and ``few``."""
         scratch = np.zeros((kernel.MAX_OBSERVATION, kernel.LANES), np.float32)
         waves = np.zeros((HARMONICS, 3), np.float32)
         tiles = self._blocks_per_swarm
         if tiles <= kernel.FEW_BLOCKS:
-            return scratch, waves, None
+            return scratch, waves, None, True
         tiling = (
             np.zeros((tiles, kernel.TILE_ROWS, kernel.LANES), np.float32),
             np.zeros((kernel.BOX_ROWS, kernel.MAX_TILES), np.float32),
             self._orders,
         )
-        return scratch, waves, tiling
+        return scratch, waves, tiling, None
 
     @property
     def late_steps(self) -> int:

@@ -42,20 +42,21 @@ def put(swarms, row, values):
 
 
 @njit
-def find_nearest(blocks, neighbours, tiling, entry, settings, scratch, only_crashed):
+def find_nearest(blocks, neighbours, tiling, few, entry, settings, scratch, only_crashed):
     """The kernel's own functions can only be called by compiled ones."""
     mask = kernel.index_mask(len(blocks))
     kernel.find_nearest(
-        blocks, 0, len(blocks), neighbours, mask, tiling, entry, settings, scratch, only_crashed
-    )
+        blocks, 0, len(blocks), neighbours, mask, tiling, few, entry, settings, scratch,
+        only_crashed,
+    )  # fmt: skip
     return mask
 
 
 def nearest_found(swarms, neighbours):
     swarms._table[0, kernel.VISITS] = 0
-    scratch, _, tiling = swarms._workspaces[0]
+    scratch, _, tiling, few = swarms._workspaces[0]
     mask = find_nearest(
-        swarms._blocks, neighbours, tiling, swarms._table[0], swarms._settings[0], scratch,
+        swarms._blocks, neighbours, tiling, few, swarms._table[0], swarms._settings[0], scratch,
         kernel.ZERO,
     )  # fmt: skip
     keys = swarms._read(kernel.NEAR, neighbours)[0]
