@@ -115,8 +115,6 @@ STAGES = {
     "legion": crowd("fourth", later(14_000_000, 0.45, 0.85, 15.0), 768, of=HARDEST),
     "swifter": quick("fifth", later(15_000_000, 0.8, 1.0, 30.0), of=HARDEST),
     "myriad": crowd("fifth", later(14_000_000, 0.45, 0.85, 15.0), 768, of=HARDEST),
-    # A last quick one, as symmetries have left room for it
-    "swiftest": quick("sixth", later(15_000_000, 0.35, 0.7), of=HARDEST),
     # Every drone with an airframe of its own: shipped as fleet.npz
     "fleet": Stage("swarm", varied(72_000_000, 0.4, 0.6), of=HARDEST),
 }  # fmt: skip
@@ -130,8 +128,7 @@ MEANS = {
     "third": {"brisker": 1, "flock": 1},
     "fourth": {"brisker": 4, "flock": 3, "host": 3},
     "fifth": {"swift": 1, "legion": 1},
-    "sixth": {"fifth": 1, "swifter": 1, "myriad": 1},
-    "swarm": {"sixth": 1, "swiftest": 1},
+    "swarm": {"fifth": 1, "swifter": 1, "myriad": 1},
 }
 
 
