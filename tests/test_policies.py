@@ -74,7 +74,7 @@ def test_the_joint_policy_flies_every_task_but_the_race(task):
     assert found["crashes"] <= 0.01
 
 
-@pytest.mark.parametrize("task", ["sphere", "cube"])
+@pytest.mark.parametrize("task", ["flag", "sphere", "cube", "conga"])
 def test_the_joint_policy_hardly_collides_when_slots_are_assigned_well(task):
     pytest.importorskip("scipy")
     found = fly("swarm", task, assignment="optimal")
