@@ -114,23 +114,21 @@ class Course:
                 break  # lines that do not fit into a ring
             groups = -(-count // lines)
             line, start = np.arange(count) % lines, np.arange(count) // lines / groups
-            found = 0
+            clear, laid = False, 0
             for curve in courses(rings, offsets, margin, able, gravity):
-                if found > MORE:
+                if not clear or curve.lap < best:  # others are not taken, whatever room they have
+                    gap = least_separation(curve, line, start * curve.lap, curve.lap / groups)
+                    lack = max(1 - gap / needed, 0.0)
+                    # A little less room is better than a course that is far slower.
+                    price = curve.lap * (1 + (10 * lack) ** 2)
+                    if price < best:
+                        best, self.curve = price, curve
+                        self.line, self.head_start = line, start * curve.lap
+                    clear |= lack == 0
+                laid += clear
+                if laid > MORE:
                     break
-                if found:
-                    found += 1
-                    if curve.lap >= best:
-                        continue  # whatever room it has
-                gap = least_separation(curve, line, start * curve.lap, curve.lap / groups)
-                lack = max(1 - gap / needed, 0.0)
-                # A little less room is better than a course that is far slower.
-                price = curve.lap * (1 + (10 * lack) ** 2)
-                if price < best:
-                    best, self.curve = price, curve
-                    self.line, self.head_start = line, start * curve.lap
-                found = found or int(lack == 0)
-            if found:
+            if clear:
                 break
         self._take_places(first_ring, joining)
 

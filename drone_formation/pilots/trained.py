@@ -85,8 +85,8 @@ class TrainedPilot:
         if not all(np.isfinite(value).all() for value in self.arrays.values()):
             raise ValueError("the policy network has weights that are not finite")
         validation.choice("symmetries", self.symmetries, SYMMETRIES)
-        self._images = [self._as_image(*pair) for pair in symmetries(neighbours)]
-        del self._images[self.symmetries :]
+        images = symmetries(neighbours)[: self.symmetries]
+        self._images = [self._as_image(*image) for image in images]
 
     @property
     def name(self) -> str:
