@@ -1,7 +1,7 @@
 """How good the policies are that come with the package: every table of theirs in the documents.
 
 python benchmarks/policies.py                        # minutes; --episodes 4 for a glance
-python benchmarks/policies.py --swarm runs/recipe/fine --race runs/race --fleet runs/recipe/fleet
+python benchmarks/policies.py --swarm runs/recipe/fine_1 --fleet runs/recipe/fleet
 python benchmarks/policies.py --flag runs/flag       # beside them, one of the flag alone
 """
 
@@ -81,13 +81,12 @@ def main() -> None:
         "--swarm", default="swarm", help="policy of all tasks (default: %(default)s)"
     )
     parser.add_argument("--flag", help="another policy to fly the flag")
-    parser.add_argument("--race", default="race", help="(default: %(default)s)")
     parser.add_argument(
         "--fleet", default="fleet", help="policy for airframes that differ (default: %(default)s)"
     )
     parser.add_argument("--episodes", type=int, default=200)
     arguments = parser.parse_args()
-    swarm, race, fleet = map(load_pilot, (arguments.swarm, arguments.race, arguments.fleet))
+    swarm, fleet = map(load_pilot, (arguments.swarm, arguments.fleet))
     flag = load_pilot(arguments.flag) if arguments.flag else None
     episodes, began = arguments.episodes, time.perf_counter()
     half, fewer = max(episodes // 2, 1), max(episodes // 8, 1)
@@ -110,6 +109,7 @@ def main() -> None:
     for task, count, flights in (
         ("flag", 1, episodes), ("flag", 8, episodes), ("flag", 256, max(episodes // 16, 1)),
         ("flag", 1024, max(episodes // 25, 1)), ("sphere", 1024, max(episodes // 25, 1)),
+        ("cube", 1024, max(episodes // 25, 1)),
     ):  # fmt: skip
         label = f"{task}, {count:,} drone{'s' if count > 1 else ''}"
         at_once = max(1024 // count, 1) if count > 64 else 16
@@ -126,7 +126,7 @@ def main() -> None:
 
     print("\n| race | rings per minute | collisions | crashes per 1,000 drone-episodes |")
     print("|---" * 4 + "|")
-    for name, pilot in (("`race`", race), ("classical", ClassicalPilot())):
+    for name, pilot in (("`swarm`", swarm), ("classical", ClassicalPilot())):
         found = evaluate(pilot, "race", episodes, **getattr(pilot, "options", {})).as_dict()
         print(
             f"| {name} | {found['rings_per_minute']:.1f} | {found['collisions']:.4f} "

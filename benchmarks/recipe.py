@@ -1,7 +1,7 @@
 """Train the policies that come with the package, stage by stage: see recipe.md.
 
 python benchmarks/recipe.py runs/recipe              # all stages, each in a folder of its own
-python benchmarks/recipe.py runs/recipe --only fine  # this one; what it starts from must exist
+python benchmarks/recipe.py runs/recipe --only fine_1  # this one; what it starts from must exist
 """
 
 from __future__ import annotations
@@ -10,22 +10,25 @@ import argparse
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 
-from drone_formation import Randomization, load_pilot, tasks
+from drone_formation import Randomization, RewardWeights, Swarms, load_pilot, tasks
 from drone_formation.evaluation import evaluate
 from drone_formation.pilots.trained import TrainedPilot
-from drone_formation.training import SETTINGS, Settings, train
+from drone_formation.training import FIRST_JUDGING_SEED, RACING, SETTINGS, Settings, train
 
-#: What the mixed task draws from: random clouds of targets too, but no race.
-FORMING = ("idle", "hover", "sphere", "orbit", "follow", "cube", "conga", "flag", "formation")
-#: The same, and the two in which most collide twice as often; then the conga line, too.
-HARDER = (*FORMING, "flag", "follow")
-HARDEST = (*HARDER, "conga")
+#: What the mixed task draws from but for races: random clouds of targets, too, and twice as often
+#: those in which most collide.
+FORMING = (
+    "idle", "hover", "sphere", "orbit", "follow", "cube", "conga", "flag", "formation",
+    "flag", "follow", "conga",
+)  # fmt: skip
+#: The same for crowds.  A cube of hundreds is so dense that nobody gets to the slots inside, and
+#: all learn from the jam.
+LOOSER = tuple(task for task in FORMING if task != "cube")
 
 
 @dataclass(frozen=True)
@@ -40,97 +43,102 @@ class Stage:
     seed: int = 0  #: added to the one asked for
 
 
-def varied(timesteps: int, conflict: float, follow: float) -> Settings:
-    """Settings of a stage in which every drone has an airframe of its own.
+#: What races pay for in all joint stages but the first.
+SAFER = replace(RACING, collision=15.0, crash=20.0)
+
+
+def weighing(collision: float, conflict: float, precision: float = 0.3) -> RewardWeights:
+    """What all other tasks pay for in a joint stage."""
+    return RewardWeights(
+        approach=0.5, precision=precision, collision=collision, conflict=conflict, crash=10.0
+    )
+
+
+def joint(
+    start: str, timesteps: int, races: int, seed: int = 0, *, rate: float, log_sigma: float,
+    weights: RewardWeights, follow: float, race: RewardWeights = SAFER, minibatch: int = 8192,
+    num_drones: int = 64, of: tuple[str, ...] = FORMING,
+) -> Stage:  # fmt: skip
+    """A stage of all tasks that goes on from another, with ``races`` races among the others.
+
+    ``follow``: what meetings ahead cost in its ball, the densest formation.
+    """
+    rows, rollout = {64: (2048, 32), 512: (4096, 16), 768: (4608, 16)}[num_drones]
+    settings = replace(
+        SETTINGS["swarm"], timesteps=timesteps, rows=rows, rollout=rollout, minibatch=minibatch,
+        learning_rate=rate, renewed_log_sigma=log_sigma, leniency=0.0, reward=weights,
+        reward_of={"follow": replace(weights, conflict=follow), "race": race},
+    )  # fmt: skip
+    return Stage("swarm", settings, start, (*of, *races * ("race",)), num_drones, seed)
+
+
+def varied(timesteps: int, weights: RewardWeights, follow: float) -> Stage:
+    """A stage in which every drone has an airframe of its own.
 
     From scratch: a policy that knows one airframe unlearns it for long.
     """
-    settings = SETTINGS["swarm"]
-    reward = replace(settings.reward, approach=0.5, conflict=conflict)
-    return replace(
-        settings, timesteps=timesteps, hidden=(96, 96), gae_lambda=0.9, reward=reward,
-        randomization=Randomization(), symmetries=1,
-        reward_of={"follow": replace(reward, conflict=follow)},
+    settings = replace(
+        SETTINGS["swarm"], timesteps=timesteps, hidden=(96, 96), timetable=False, leniency=0.0,
+        randomization=Randomization(), symmetries=1, reward=weights,
+        reward_of={"follow": replace(weights, conflict=follow)},
     )  # fmt: skip
-
-
-def finer(
-    timesteps: int, rate: float, conflict: float, follow: float, collision: float = 15.0,
-    **more: Any,
-) -> Settings:  # fmt: skip
-    """Settings of a stage that goes on from another.
-
-    ``conflict``: what meetings ahead cost; ``follow``: the same in its ball, the densest formation.
-    """
-    settings = SETTINGS["swarm"]
-    reward = replace(settings.reward, collision=collision, conflict=conflict)
-    return replace(
-        settings, timesteps=timesteps, minibatch=8192, learning_rate=rate, reward=reward,
-        reward_of={"follow": replace(reward, conflict=follow)}, **more,
-    )  # fmt: skip
-
-
-def later(
-    timesteps: int, conflict: float, follow: float, collision: float = 20.0
-) -> Settings:  # fmt: skip
-    """Settings of a stage that goes on from a mean, with less noise and smaller steps."""
-    return finer(timesteps, 4e-4, conflict, follow, collision, renewed_log_sigma=-2.2)
-
-
-def quick(
-    start: str, settings: Settings, of: tuple[str, ...] = HARDER, seed: int = 0
-) -> Stage:  # fmt: skip
-    """A stage whose slots are assigned so that few paths cross, where it pays to be quick."""
-    return Stage("swarm", replace(settings, assignment="optimal"), start, of, seed=seed)
-
-
-def crowd(
-    start: str, settings: Settings, num_drones: int, of: tuple[str, ...] = HARDER
-) -> Stage:  # fmt: skip
-    """A stage of swarms of hundreds, where it pays to be careful."""
-    rows, rollout = {384: (3072, 24), 512: (4096, 16), 768: (4608, 16)}[num_drones]
-    settings = replace(settings, rows=rows, rollout=rollout)
-    return Stage("swarm", settings, start, of, num_drones)
+    return Stage("swarm", settings, of=FORMING)
 
 
 STAGES = {
-    # ``drone-formation train DroneFlag-v0`` and ``DroneRace-v0``; the latter is shipped
+    # ``drone-formation train DroneFlag-v0`` and ``DroneRace-v0``
     "flag": Stage("flag", SETTINGS["flag"]),
     "race": Stage("race", SETTINGS["race"]),
-    "joint": Stage("swarm", SETTINGS["swarm"], of=FORMING),
-    # Smaller steps of learning and dearer collisions, then in crowds
-    "fine": Stage(
-        "swarm", finer(30_000_000, 8e-4, 0.4, 0.8), "joint", HARDER
+    # Who can race learns the rest within minutes, and goes on racing.
+    "all": joint(
+        "race", 30_000_000, 4, rate=1.2e-3, log_sigma=-1.4, minibatch=4096,
+        weights=weighing(15.0, 0.6, 0.18), follow=1.0, race=RACING,
     ),
-    "crowd": crowd("fine", finer(25_000_000, 6e-4, 0.4, 0.8, renewed_log_sigma=-2.0), 384),
-    "throng": crowd("fine", finer(20_000_000, 6e-4, 0.3, 0.5, 6.0, renewed_log_sigma=-2.0), 512),
-    # Rounds of quick and careful stages, from their mean and then from the means of the rounds
-    "brisk": quick("mean", later(16_000_000, 0.5, 0.9)),
-    "again": quick("mean", later(16_000_000, 0.4, 0.9), seed=1),
-    "herd": crowd("mean", later(14_000_000, 0.5, 1.0, 15.0), 512),
-    "brisker": quick("second", later(15_000_000, 0.4, 0.8)),
-    "flock": crowd("second", later(14_000_000, 0.4, 0.8, 15.0), 512),
-    "host": crowd("third", later(14_000_000, 0.4, 0.8, 15.0), 768),
-    "swift": quick("fourth", later(15_000_000, 0.45, 0.85), of=HARDEST),
-    "legion": crowd("fourth", later(14_000_000, 0.45, 0.85, 15.0), 768, of=HARDEST),
-    "swifter": quick("fifth", later(15_000_000, 0.8, 1.0, 30.0), of=HARDEST),
-    "myriad": crowd("fifth", later(14_000_000, 0.45, 0.85, 15.0), 768, of=HARDEST),
+    # Rounds of a stage of 64 drones and one of a crowd, each from the mean of the last
+    "fine_1": joint(
+        "all", 24_000_000, 3, rate=8e-4, log_sigma=-1.6, weights=weighing(20.0, 0.9), follow=1.4
+    ),
+    "crowd_1": joint(
+        "all", 20_000_000, 3, rate=8e-4, log_sigma=-1.8, weights=weighing(20.0, 0.8), follow=1.3,
+        num_drones=512,
+    ),
+    "fine_2": joint(
+        "mean_1", 16_000_000, 5, 1, rate=6e-4, log_sigma=-1.9, weights=weighing(25.0, 0.9),
+        follow=1.5,
+    ),
+    "crowd_2": joint(
+        "mean_1", 14_000_000, 2, rate=5e-4, log_sigma=-2.0, weights=weighing(20.0, 0.7), follow=1.1,
+        num_drones=768,
+    ),
+    "fine_3": joint(
+        "mean_2", 18_000_000, 7, 2, rate=5e-4, log_sigma=-2.0, weights=weighing(30.0, 0.9),
+        follow=1.8, race=replace(SAFER, approach=1.5),
+    ),
+    "crowd_3": joint(
+        "mean_2", 15_000_000, 0, 2, rate=5e-4, log_sigma=-2.2, weights=weighing(25.0, 0.7),
+        follow=1.2, num_drones=768, of=LOOSER,
+    ),
+    "fine_4": joint(
+        "mean_3", 14_000_000, 5, 6, rate=5e-4, log_sigma=-2.0, weights=weighing(30.0, 0.9),
+        follow=2.2,
+    ),
+    "crowd_4": joint(
+        "mean_3", 13_000_000, 0, 7, rate=5e-4, log_sigma=-2.2, weights=weighing(25.0, 0.8),
+        follow=1.6, num_drones=512, of=LOOSER,
+    ),
     # Every drone with an airframe of its own: shipped as fleet.npz
-    "fleet": Stage("swarm", varied(72_000_000, 0.4, 0.6), of=HARDEST),
+    "fleet": varied(72_000_000, weighing(5.0, 0.4, 0.18), follow=0.6),
 }  # fmt: skip
 
 
 #: Weighted means of policies that set out from the same one: each flies better than any of its
-#: parts (Wortsman et al., "Model soups", 2022).  Shipped is "swarm".
+#: parts (Wortsman et al., "Model soups", 2022).  Shipped is "swarm", trimmed.
 MEANS = {
-    "mean": {"fine": 1, "crowd": 1, "throng": 1},
-    "second": {"mean": 1, "brisk": 1, "again": 1, "herd": 1},
-    "third": {"brisker": 1, "flock": 1},
-    "fourth": {"brisker": 4, "flock": 3, "host": 3},
-    "fifth": {"swift": 1, "legion": 1},
-    "swarm": {"fifth": 1, "swifter": 1, "myriad": 1},
+    "mean_1": {"fine_1": 1, "crowd_1": 1},
+    "mean_2": {"fine_2": 1, "crowd_2": 1},
+    "mean_3": {"fine_3": 2, "crowd_3": 2, "fine_2": 1},
+    "swarm": {"mean_3": 1, "fine_4": 1, "crowd_4": 1},
 }
-
 
 def leading_to(name: str) -> list[str]:
     """The stages and means that a stage or mean is made from, in order, and itself."""
@@ -156,11 +164,29 @@ def average(folder: Path, name: str) -> None:
         "seconds": round(sum(stage["seconds"] for stage in made_by), 1),
     }
     pilot = TrainedPilot(arrays, parts[0].neighbours, about)
-    tasks.TASKS["swarm"] = replace(tasks.TASKS["swarm"], of=FORMING)
+    if name == "swarm":
+        pilot = trimmed(pilot)
+    tasks.TASKS["swarm"] = replace(tasks.TASKS["swarm"], of=(*FORMING, "race"))
     found = evaluate(pilot, about["task"], 50, **pilot.options)
     print(found.as_table())
     pilot.metadata["evaluation"] = found.as_dict()
     pilot.save(folder / f"{name}.npz")
+
+
+def trimmed(pilot: TrainedPilot) -> TrainedPilot:
+    """The pilot with its collective thrust set so that at rest on target it hovers, as trims do.
+
+    The mean over symmetries lets the errors across cancel, and thrust is what is left of them.
+    """
+    thrusts = []
+    for task in ("flag", "sphere", "cube", "formation"):
+        swarms = Swarms(task, 16, 64, seed=FIRST_JUDGING_SEED, **pilot.options)
+        swarms.reset()
+        swarms.place(swarms.target_position)
+        thrusts.append(pilot.act(swarms).mean())
+    last = f"policy_bias_{len(pilot.hidden)}"
+    arrays = {**pilot.arrays, last: pilot.arrays[last] - np.mean(thrusts)}
+    return TrainedPilot(arrays, pilot.neighbours, pilot.metadata)
 
 
 def find(folder: Path, name: str) -> Path:
@@ -171,7 +197,7 @@ def find(folder: Path, name: str) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    steps = ["flag", "race", *leading_to("swarm"), "fleet"]
+    steps = ["flag", *leading_to("swarm"), "fleet"]
     parser.add_argument("--only", choices=steps, nargs="+", default=steps)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--timesteps", type=int, help="per stage, for a trial")

@@ -65,7 +65,7 @@ def arguments(swarms: Swarms, task: Task) -> list[tuple[str, str, str]]:
     for name, meaning in found:
         if name in HIDDEN or (name in ("points", "colours") and task.name != "formation"):
             continue
-        if name == "timetable" and "race" not in (task.name, *task.of):
+        if name == "timetable" and not task.races:
             continue
         default: Any = parameters[name].default
         stored = {"reward": "reward_weights"}.get(name, name)

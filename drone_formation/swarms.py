@@ -176,7 +176,7 @@ class Swarms:
         self._reward_weights = _reward("reward", RewardWeights() if reward is None else reward)
         self.crash = validation.choice("crash", crash, ("respawn", "terminate"))
         self.num_threads = validation.integer("num_threads", num_threads, 1)
-        self.timetable = validation.boolean("timetable", timetable)
+        self.timetable = validation.boolean("timetable", timetable) and TASKS[task].races
         points, colours = self._own_formation(points, colours, num_drones)
         self._check_flyable(self.airframe.fastest_rate * (1.3 if self.randomization else 1.0))
         if self.randomization and self.randomization.weakest(self.airframe) <= 1:

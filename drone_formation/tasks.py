@@ -212,6 +212,11 @@ class Task:
         """The Gymnasium and PettingZoo id."""
         return f"Drone{self.name.capitalize()}-v{self.version}"
 
+    @property
+    def races(self) -> bool:
+        """Whether an episode may be a race."""
+        return "race" in (self.name, *self.of)
+
 
 TASKS: dict[str, Task] = {
     task.name: task

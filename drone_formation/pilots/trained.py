@@ -142,7 +142,7 @@ class TrainedPilot:
                 f"this policy observes {self.neighbours} neighbours and the swarms show "
                 f"{swarms.neighbours}: build them with neighbours={self.neighbours}"
             )
-        if self.timetable and not swarms.timetable and "race" in swarms.tasks:
+        if self.timetable and not swarms.timetable and TASKS[swarms.task].races:
             raise ValueError(
                 "this policy races by a timetable and the swarms have none: build them with "
                 "timetable=True"
@@ -326,13 +326,13 @@ def shipped_policies() -> tuple[str, ...]:
 
 
 def policy_of(task: str, randomized: bool = False) -> str | None:
-    """Which of these flies a task: its own, or a joint one, neither of which has learnt to race.
+    """Which of these flies a task: its own, or a joint one.
 
-    ``randomized``: with airframes that differ from drone to drone.
+    ``randomized``: with airframes that differ from drone to drone.  Those that know such drones
+    have not learnt to race.
     """
-    joint = ("fleet", "swarm") if randomized else (task, "swarm")
-    fitting, shipped = (task,) if task == "race" else joint, shipped_policies()
-    return next((name for name in fitting if name in shipped), None)
+    fitting = ("fleet", "swarm") if randomized and task != "race" else (task, "swarm")
+    return next((name for name in fitting if name in shipped_policies()), None)
 
 
 def load_pilot(name: str | os.PathLike[str]) -> TrainedPilot:

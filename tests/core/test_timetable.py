@@ -156,6 +156,7 @@ def test_other_tasks_have_none():
         flights = []
         for with_timetable in (False, True):
             swarms = Swarms(task, 2, 20, seed=1, timetable=with_timetable)
+            assert not swarms.timetable
             swarms.reset()
             flights += [hover(swarms).observations.copy()]
         np.testing.assert_array_equal(*flights)

@@ -107,8 +107,11 @@ def test_a_racer_by_timetable_refuses_a_race_without_one(tmp_path):
     swarms = Swarms("race", 1, 5, seed=0)
     swarms.reset()
     make_pilot().act(swarms)
-    with pytest.raises(ValueError, match="timetable=True"):
-        pilot.act(swarms)
+    for task in ("race", "swarm"):  # whether or not it draws a race this time
+        swarms = Swarms(task, 1, 5, seed=0)
+        swarms.reset()
+        with pytest.raises(ValueError, match="timetable=True"):
+            pilot.act(swarms)
 
 
 def test_files_keep_everything(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from drone_formation import Randomization, Swarms, cli
 from drone_formation.pilots import RandomPilot
 from drone_formation.pilots.classical import ClassicalPilot
-from drone_formation.pilots.trained import TrainedPilot
+from drone_formation.pilots.trained import TrainedPilot, load_pilot, shipped_policies
 from drone_formation.tasks import TASKS
 
 OPTIONS = {"num_drones": 20, "seed": 4, "neighbours": 2}
@@ -102,8 +102,15 @@ def test_from_a_wide_arena_into_a_formation():
     assert np.median(swarms.distance) < 0.9 * np.median(far)
 
 
-@pytest.mark.parametrize("pilot", [None, "swarm"])
-def test_each_task_is_flown_by_its_own_policy(pilot, monkeypatch):
+@pytest.mark.parametrize(
+    ("asked", "racer", "flier"),
+    [
+        ([], ("swarm", True), "swarm"),
+        (["--randomize"], ("swarm", True), "fleet"),
+        (["--pilot", "fleet"], ("fleet", False), "fleet"),
+    ],
+)
+def test_each_task_is_flown_by_its_own_policy(asked, racer, flier, monkeypatch):
     """...unless one was asked for; in a race by its timetable."""
     flights = []
 
@@ -128,14 +135,13 @@ def test_each_task_is_flown_by_its_own_policy(pilot, monkeypatch):
     flown_by = []
 
     def act(self, swarms):
-        flown_by.append((swarms.tasks[0], self.name, swarms.timetable))
+        name = next(n for n in shipped_policies() if load_pilot(n).metadata == self.metadata)
+        flown_by.append((swarms.tasks[0], name, swarms.timetable))
         return np.zeros((1, 4, 4), np.float32)
 
     monkeypatch.setattr("drone_formation.render.Window", Window)
     monkeypatch.setattr(TrainedPilot, "act", act)
-    command = ["fly", "flag", "--num-drones", "4"] + (["--pilot", pilot] if pilot else [])
-    assert cli.main(command) == 0
+    assert cli.main(["fly", "flag", "--num-drones", "4", *asked]) == 0
     assert flights == ["flag", "race", "race", "flag", "flag"]
-    racer = ("race", "swarm", False) if pilot else ("race", "race", True)
-    flag = ("flag", "swarm", False)
-    assert flown_by == [racer, racer, flag, flag]
+    race, flag = ("race", *racer), ("flag", flier, False)
+    assert flown_by == [race, race, flag, flag]
