@@ -109,7 +109,6 @@ def main() -> None:
     for task, count, flights in (
         ("flag", 1, episodes), ("flag", 8, episodes), ("flag", 256, max(episodes // 16, 1)),
         ("flag", 1024, max(episodes // 25, 1)), ("sphere", 1024, max(episodes // 25, 1)),
-        ("cube", 1024, max(episodes // 25, 1)),
     ):  # fmt: skip
         label = f"{task}, {count:,} drone{'s' if count > 1 else ''}"
         at_once = max(1024 // count, 1) if count > 64 else 16

@@ -26,6 +26,9 @@ FORMING = (
     "idle", "hover", "sphere", "orbit", "follow", "cube", "conga", "flag", "formation",
     "flag", "follow", "conga",
 )  # fmt: skip
+#: The same for crowds.  A cube of hundreds is so dense that nobody gets to the slots inside, and
+#: all learn from the jam.
+LOOSER = tuple(task for task in FORMING if task != "cube")
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def weighing(collision: float, conflict: float, precision: float = 0.3) -> Rewar
 def joint(
     start: str, timesteps: int, races: int, seed: int = 0, *, rate: float, log_sigma: float,
     weights: RewardWeights, follow: float, race: RewardWeights = SAFER, minibatch: int = 8192,
-    num_drones: int = 64,
+    num_drones: int = 64, of: tuple[str, ...] = FORMING,
 ) -> Stage:  # fmt: skip
     """A stage of all tasks that goes on from another, with ``races`` races among the others.
 
@@ -66,7 +69,7 @@ def joint(
         learning_rate=rate, renewed_log_sigma=log_sigma, leniency=0.0, reward=weights,
         reward_of={"follow": replace(weights, conflict=follow), "race": race},
     )  # fmt: skip
-    return Stage("swarm", settings, start, FORMING + races * ("race",), num_drones, seed)
+    return Stage("swarm", settings, start, (*of, *races * ("race",)), num_drones, seed)
 
 
 def varied(timesteps: int, weights: RewardWeights, follow: float) -> Stage:
@@ -100,12 +103,28 @@ STAGES = {
         num_drones=512,
     ),
     "fine_2": joint(
-        "mean", 16_000_000, 5, 1, rate=6e-4, log_sigma=-1.9, weights=weighing(25.0, 0.9),
+        "mean_1", 16_000_000, 5, 1, rate=6e-4, log_sigma=-1.9, weights=weighing(25.0, 0.9),
         follow=1.5,
     ),
     "crowd_2": joint(
-        "mean", 14_000_000, 2, rate=5e-4, log_sigma=-2.0, weights=weighing(20.0, 0.7), follow=1.1,
+        "mean_1", 14_000_000, 2, rate=5e-4, log_sigma=-2.0, weights=weighing(20.0, 0.7), follow=1.1,
         num_drones=768,
+    ),
+    "fine_3": joint(
+        "mean_2", 18_000_000, 7, 2, rate=5e-4, log_sigma=-2.0, weights=weighing(30.0, 0.9),
+        follow=1.8, race=replace(SAFER, approach=1.5),
+    ),
+    "crowd_3": joint(
+        "mean_2", 15_000_000, 0, 2, rate=5e-4, log_sigma=-2.2, weights=weighing(25.0, 0.7),
+        follow=1.2, num_drones=768, of=LOOSER,
+    ),
+    "fine_4": joint(
+        "mean_3", 14_000_000, 5, 6, rate=5e-4, log_sigma=-2.0, weights=weighing(30.0, 0.9),
+        follow=2.2,
+    ),
+    "crowd_4": joint(
+        "mean_3", 13_000_000, 0, 7, rate=5e-4, log_sigma=-2.2, weights=weighing(25.0, 0.8),
+        follow=1.6, num_drones=512, of=LOOSER,
     ),
     # Every drone with an airframe of its own: shipped as fleet.npz
     "fleet": varied(72_000_000, weighing(5.0, 0.4, 0.18), follow=0.6),
@@ -115,10 +134,11 @@ STAGES = {
 #: Weighted means of policies that set out from the same one: each flies better than any of its
 #: parts (Wortsman et al., "Model soups", 2022).  Shipped is "swarm", trimmed.
 MEANS = {
-    "mean": {"fine_1": 1, "crowd_1": 1},
-    "swarm": {"fine_2": 1, "crowd_2": 1},
+    "mean_1": {"fine_1": 1, "crowd_1": 1},
+    "mean_2": {"fine_2": 1, "crowd_2": 1},
+    "mean_3": {"fine_3": 2, "crowd_3": 2, "fine_2": 1},
+    "swarm": {"fine_4": 1, "crowd_4": 1, "fine_2": 1},
 }
-
 
 def leading_to(name: str) -> list[str]:
     """The stages and means that a stage or mean is made from, in order, and itself."""
