@@ -140,6 +140,7 @@ MEANS = {
     "swarm": {"fine_4": 1, "crowd_4": 1, "fine_2": 1},
 }
 
+
 def leading_to(name: str) -> list[str]:
     """The stages and means that a stage or mean is made from, in order, and itself."""
     made_from = MEANS[name] if name in MEANS else filter(None, [STAGES[name].start])
