@@ -332,7 +332,8 @@ def policy_of(task: str, randomized: bool = False) -> str | None:
     have not learnt to race.
     """
     fitting = ("fleet", "swarm") if randomized and task != "race" else (task, "swarm")
-    return next((name for name in fitting if name in shipped_policies()), None)
+    shipped = shipped_policies()
+    return next((name for name in fitting if name in shipped), None)
 
 
 def load_pilot(name: str | os.PathLike[str]) -> TrainedPilot:
