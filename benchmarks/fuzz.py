@@ -91,7 +91,7 @@ options_of = st.fixed_dictionaries(
         "max_steps": st.integers(1, 60),
         "substeps": st.integers(1, 4),
         "assignment": st.sampled_from(ASSIGNMENTS),
-        "timetable": st.booleans(),
+        "paced": st.booleans(),
         "neighbours": st.integers(0, 8),
         "collision_distance": st.one_of(st.just(1.0), st.floats(0.01, 60)),
         "crash": st.sampled_from(["respawn", "terminate"]),

@@ -1,7 +1,7 @@
 """How good the policies are that come with the package: every table of theirs in the documents.
 
 python benchmarks/policies.py                        # minutes; --episodes 4 for a glance
-python benchmarks/policies.py --swarm runs/recipe/fine_1 --fleet runs/recipe/fleet
+python benchmarks/policies.py --generalist runs/recipe/fine_1 --randomized runs/recipe/randomized
 python benchmarks/policies.py --flag runs/flag       # beside them, one of the flag alone
 """
 
@@ -78,15 +78,17 @@ def table(title: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--swarm", default="swarm", help="policy of all tasks (default: %(default)s)"
+        "--generalist", default="generalist", help="policy of all tasks (default: %(default)s)"
     )
     parser.add_argument("--flag", help="another policy to fly the flag")
     parser.add_argument(
-        "--fleet", default="fleet", help="policy for airframes that differ (default: %(default)s)"
+        "--randomized",
+        default="randomized",
+        help="policy for airframes that differ (default: %(default)s)",
     )
     parser.add_argument("--episodes", type=int, default=200)
     arguments = parser.parse_args()
-    swarm, fleet = map(load_pilot, (arguments.swarm, arguments.fleet))
+    generalist, randomized = map(load_pilot, (arguments.generalist, arguments.randomized))
     flag = load_pilot(arguments.flag) if arguments.flag else None
     episodes, began = arguments.episodes, time.perf_counter()
     half, fewer = max(episodes // 2, 1), max(episodes // 8, 1)
@@ -94,18 +96,18 @@ def main() -> None:
     for assignment in ("fixed", "optimal"):
         table(f'assignment="{assignment}"')
         for label, task in FORMING.items():
-            print(row(label, swarm, task, episodes, assignment=assignment), flush=True)
+            print(row(label, generalist, task, episodes, assignment=assignment), flush=True)
         if flag is not None:
             print(row(arguments.flag, flag, "flag", episodes, assignment=assignment), flush=True)
 
-    table("`swarm` on what it was not trained for, fixed assignment")
+    table("`generalist` on what it was not trained for, fixed assignment")
     for name, points in (
         ("helix", helix()),
         ("letters RL", letters()),
         ("larger cube", larger_cube()),
     ):
         label = f"{name}, {len(points)} drones"
-        print(row(label, swarm, "formation", fewer, points=points), flush=True)
+        print(row(label, generalist, "formation", fewer, points=points), flush=True)
     for task, count, flights in (
         ("flag", 1, episodes), ("flag", 8, episodes), ("flag", 256, max(episodes // 16, 1)),
         ("flag", 1024, max(episodes // 25, 1)), ("sphere", 1024, max(episodes // 25, 1)),
@@ -113,19 +115,19 @@ def main() -> None:
         label = f"{task}, {count:,} drone{'s' if count > 1 else ''}"
         at_once = max(1024 // count, 1) if count > 64 else 16
         options = {"num_drones": count, "num_swarms_at_once": at_once}
-        print(row(label, swarm, task, flights, **options), flush=True)
+        print(row(label, generalist, task, flights, **options), flush=True)
 
-    table("Every drone with an airframe of its own, fixed assignment, flown by `fleet`")
+    table("Every drone with an airframe of its own, fixed assignment, flown by `randomized`")
     varied = {"randomization": Randomization()}
     for label, task in FORMING.items():
-        print(row(label, fleet, task, half, **varied), flush=True)
-    for name, pilot in (("`swarm`", swarm), ("the classical pilot", ClassicalPilot())):
+        print(row(label, randomized, task, half, **varied), flush=True)
+    for name, pilot in (("`generalist`", generalist), ("the classical pilot", ClassicalPilot())):
         print(row(f"flag, by {name}", pilot, "flag", fewer, **varied), flush=True)
-    print(row("flag, all alike, by `fleet`", fleet, "flag", half), flush=True)
+    print(row("flag, all alike, by `randomized`", randomized, "flag", half), flush=True)
 
     print("\n| race | rings per minute | collisions | crashes per 1,000 drone-episodes |")
     print("|---" * 4 + "|")
-    for name, pilot in (("`swarm`", swarm), ("classical", ClassicalPilot())):
+    for name, pilot in (("`generalist`", generalist), ("classical", ClassicalPilot())):
         found = evaluate(pilot, "race", episodes, **getattr(pilot, "options", {})).as_dict()
         print(
             f"| {name} | {found['rings_per_minute']:.1f} | {found['collisions']:.4f} "

@@ -65,11 +65,11 @@ def joint(
     """
     rows, rollout = {64: (2048, 32), 512: (4096, 16), 768: (4608, 16)}[num_drones]
     settings = replace(
-        SETTINGS["swarm"], timesteps=timesteps, rows=rows, rollout=rollout, minibatch=minibatch,
+        SETTINGS["mixed"], timesteps=timesteps, rows=rows, rollout=rollout, minibatch=minibatch,
         learning_rate=rate, renewed_log_sigma=log_sigma, leniency=0.0, reward=weights,
         reward_of={"follow": replace(weights, conflict=follow), "race": race},
     )  # fmt: skip
-    return Stage("swarm", settings, start, (*of, *races * ("race",)), num_drones, seed)
+    return Stage("mixed", settings, start, (*of, *races * ("race",)), num_drones, seed)
 
 
 def varied(timesteps: int, weights: RewardWeights, follow: float) -> Stage:
@@ -78,11 +78,11 @@ def varied(timesteps: int, weights: RewardWeights, follow: float) -> Stage:
     From scratch: a policy that knows one airframe unlearns it for long.
     """
     settings = replace(
-        SETTINGS["swarm"], timesteps=timesteps, hidden=(96, 96), timetable=False, leniency=0.0,
+        SETTINGS["mixed"], timesteps=timesteps, hidden=(96, 96), paced=False, leniency=0.0,
         randomization=Randomization(), symmetries=1, reward=weights,
         reward_of={"follow": replace(weights, conflict=follow)},
     )  # fmt: skip
-    return Stage("swarm", settings, of=FORMING)
+    return Stage("mixed", settings, of=FORMING)
 
 
 STAGES = {
@@ -126,18 +126,18 @@ STAGES = {
         "mean_3", 13_000_000, 0, 7, rate=5e-4, log_sigma=-2.2, weights=weighing(25.0, 0.8),
         follow=1.6, num_drones=512, of=LOOSER,
     ),
-    # Every drone with an airframe of its own: shipped as fleet.npz
-    "fleet": varied(72_000_000, weighing(5.0, 0.4, 0.18), follow=0.6),
+    # Every drone with an airframe of its own: shipped as randomized.npz
+    "randomized": varied(72_000_000, weighing(5.0, 0.4, 0.18), follow=0.6),
 }  # fmt: skip
 
 
 #: Weighted means of policies that set out from the same one: each flies better than any of its
-#: parts (Wortsman et al., "Model soups", 2022).  Shipped is "swarm", trimmed.
+#: parts (Wortsman et al., "Model soups", 2022).  Shipped is "generalist", trimmed.
 MEANS = {
     "mean_1": {"fine_1": 1, "crowd_1": 1},
     "mean_2": {"fine_2": 1, "crowd_2": 1},
     "mean_3": {"fine_3": 2, "crowd_3": 2, "fine_2": 1},
-    "swarm": {"fine_4": 1, "crowd_4": 1, "fine_2": 1},
+    "generalist": {"fine_4": 1, "crowd_4": 1, "fine_2": 1},
 }
 
 
@@ -165,9 +165,9 @@ def average(folder: Path, name: str) -> None:
         "seconds": round(sum(stage["seconds"] for stage in made_by), 1),
     }
     pilot = TrainedPilot(arrays, parts[0].neighbours, about)
-    if name == "swarm":
+    if name == "generalist":
         pilot = trimmed(pilot)
-    tasks.TASKS["swarm"] = replace(tasks.TASKS["swarm"], of=(*FORMING, "race"))
+    tasks.TASKS["mixed"] = replace(tasks.TASKS["mixed"], of=(*FORMING, "race"))
     found = evaluate(pilot, about["task"], 50, **pilot.options)
     print(found.as_table())
     pilot.metadata["evaluation"] = found.as_dict()
@@ -198,18 +198,18 @@ def find(folder: Path, name: str) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    steps = ["flag", *leading_to("swarm"), "fleet"]
+    steps = ["flag", *leading_to("generalist"), "randomized"]
     parser.add_argument("--only", choices=steps, nargs="+", default=steps)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--timesteps", type=int, help="per stage, for a trial")
     arguments = parser.parse_args()
-    mixture = tasks.TASKS["swarm"]
+    mixture = tasks.TASKS["mixed"]
     for name in arguments.only:
         if name in MEANS:
             average(arguments.folder, name)
             continue
         stage = STAGES[name]
-        tasks.TASKS["swarm"] = replace(mixture, of=stage.of or mixture.of)
+        tasks.TASKS["mixed"] = replace(mixture, of=stage.of or mixture.of)
         train(
             stage.task, seed=arguments.seed + stage.seed, timesteps=arguments.timesteps,
             settings=stage.settings, init_from=stage.start and find(arguments.folder, stage.start),

@@ -43,7 +43,7 @@ def memory() -> float:
 
 def soak(
     pilot: str, drone_steps: int, *, num_swarms: int = 16, num_drones: int = 64,
-    max_steps: int = 1024, task: str = "swarm",
+    max_steps: int = 1024, task: str = "mixed",
 ) -> dict[str, Any]:  # fmt: skip
     """Fly until ``drone_steps`` are done; figures.
 
@@ -102,8 +102,10 @@ def main() -> int:
     """Soak, and print the figures; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--drone-steps", type=float, default=1e9, help="in all")
-    parser.add_argument("--pilot", default="swarm", help="a policy, or classical (slow: it plans)")
-    parser.add_argument("--task", default="swarm", choices=tuple(TASKS))
+    parser.add_argument(
+        "--pilot", default="generalist", help="a policy, or classical (slow: it plans)"
+    )
+    parser.add_argument("--task", default="mixed", choices=tuple(TASKS))
     parser.add_argument("--num-swarms", type=int, default=16)
     parser.add_argument("--num-drones", type=int, default=64)
     arguments = parser.parse_args()

@@ -65,7 +65,7 @@ def arguments(swarms: Swarms, task: Task) -> list[tuple[str, str, str]]:
     for name, meaning in found:
         if name in HIDDEN or (name in ("points", "colours") and task.name != "formation"):
             continue
-        if name == "timetable" and not task.races:
+        if name == "paced" and not task.races:
             continue
         default: Any = parameters[name].default
         stored = {"reward": "reward_weights"}.get(name, name)
@@ -98,7 +98,7 @@ def description(task: Task) -> list[str]:
             "the next ring becomes the drone's target. After the last comes the first again."
         )
         parts.append(
-            "With `timetable=True` every drone has a place on one common course through all rings. "
+            "With `paced=True` every drone has a place on one common course through all rings. "
             "Places move around it, clear of each other, and are the targets: that is how the "
             "classical pilot and the policy that comes with the package race."
         )

@@ -153,14 +153,14 @@ class Course:
         return self.curve.at(time + self.head_start, self.line)
 
 
-def timetable(
+def pace(
     rings: np.ndarray,
     first_ring: np.ndarray,
     starts: np.ndarray,
     airframes: np.ndarray,
     collision_distance: float,
 ) -> Course:
-    """The course that ``Swarms(timetable=True)`` has drones fly who start at rest (N, 3), m.
+    """The course that ``Swarms(paced=True)`` has drones fly who start at rest (N, 3), m.
 
     It is quicker than the classical pilot's, who has to keep more in hand; its places come by
     their first rings later, and are so far apart that keeping them is no conflict.

@@ -85,7 +85,7 @@ NAME = 107  # the drone's index in its swarm, and the four rows that follow a na
 # The nearest drones' keys, nearest first; one more than may be observed, in whole passes of three
 NEAR = 112
 ROWS = NEAR + 3 * (MAX_NEIGHBOURS // 3 + 1)
-# In a race with a timetable, which has no need of the motion model's coefficients:
+# In a race with a paced, which has no need of the motion model's coefficients:
 HEAD_START = COSINE  # 2, cosine and sine of how far ahead the drone's place is
 LINE = COSINE + 2  # on which line of the course
 

@@ -4,7 +4,7 @@ Every entry is a float32 in [-1, 1] and every vector is in the drone's own body 
 problem looks the same wherever a drone is and whichever way it faces.  ``squash(v, c)`` stands for
 ``v / (c + |v|)``: it keeps the direction, is linear well below c and saturates well above.
 
-``meeting_0`` and ``meeting_1`` spare a policy the arithmetic of closing speeds.  Every other drone
+``conflict_0`` and ``conflict_1`` spare a policy the arithmetic of closing speeds.  Every other drone
 of the swarm, near or far, is led on along its present velocity, as one is oneself, for up to 1.5 s.
 Where it will pass within 1.5 collision distances, that is bad to the degree of ``1 - time / 1.5 s``
 times a share, which is 1 where they would collide and falls to 0 at 1.5 collision distances; less
@@ -74,8 +74,8 @@ _SELF = (
         row
         for i, which in enumerate(("worst", "second worst"))
         for row in (
-            (f"meeting_{i}", 3, f"direction in which the {which} threat will pass, times how bad"),
-            (f"meeting_{i}_velocity", 3, "its velocity relative to one's own, times how bad"),
+            (f"conflict_{i}", 3, f"direction in which the {which} threat will pass, times how bad"),
+            (f"conflict_{i}_velocity", 3, "its velocity relative to one's own, times how bad"),
         )
     ),
 )

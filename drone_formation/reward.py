@@ -24,7 +24,7 @@ class RewardWeights:
         - spin       * (squared body rates, rad²/s²)
         - crash      * (1 when the drone leaves the arena)
 
-    ``conflict`` is the length of the observation's ``meeting_0`` (see ``observation.py``): it looks
+    ``conflict`` is the length of the observation's ``conflict_0`` (see ``observation.py``): it looks
     ahead along straight lines, as collision avoidance by velocity obstacles does (Fiorini &
     Shiller, 1998).  Drones at rest on their targets are far enough apart to cost nothing.
 
@@ -32,7 +32,7 @@ class RewardWeights:
     learns to miss by centimetres.
 
     ``approach`` and ``precision`` pay for being on a target, so not in a race, whose rings are to
-    be passed, unless there is a timetable, whose places are to be kept.  They act on two scales, so
+    be passed, unless there is a paced, whose places are to be kept.  They act on two scales, so
     that the last centimetres pay as clearly as the last metres; ``progress`` reaches across the
     arena.  The defaults were found by experiment: being on target pays more than all else together,
     and all of it is small, because a value network takes long to learn large numbers.

@@ -121,7 +121,7 @@ class Swarms:
         crash: what becomes of a drone that leaves the arena: "respawn" (put back at random) or
             "terminate" (gone until the reset).
         num_threads: threads that share the swarms.
-        timetable: in a race, whether every drone has a place on one common course through all
+        paced: in a race, whether every drone has a place on one common course through all
             rings, which moves and keeps clear of the others' places.  Its target is that place,
             as a slot is in a formation; without, it is the next ring.  Other tasks have none.
         points: (N, 3) slots for the task "formation", m; None draws random ones per episode.
@@ -153,7 +153,7 @@ class Swarms:
         reward: RewardWeights | Mapping[str, RewardWeights] | None = None,
         crash: str = "respawn",
         num_threads: int = 1,
-        timetable: bool = False,
+        paced: bool = False,
         points: Any = None,
         colours: Any = None,
     ) -> None:
@@ -176,7 +176,7 @@ class Swarms:
         self._reward_weights = _reward("reward", RewardWeights() if reward is None else reward)
         self.crash = validation.choice("crash", crash, ("respawn", "terminate"))
         self.num_threads = validation.integer("num_threads", num_threads, 1)
-        self.timetable = validation.boolean("timetable", timetable) and TASKS[task].races
+        self.paced = validation.boolean("paced", paced) and TASKS[task].races
         points, colours = self._own_formation(points, colours, num_drones)
         self._check_flyable(self.airframe.fastest_rate * (1.3 if self.randomization else 1.0))
         if self.randomization and self.randomization.weakest(self.airframe) <= 1:
@@ -196,7 +196,7 @@ class Swarms:
         self._table = np.zeros((S, kernel.SWARM_COLUMNS), np.int64)
         self._frequencies = np.zeros((S, HARMONICS, 2))
         self._rings = np.zeros((S, num_rings(N), 6), np.float32)
-        lines = course.MOST_LINES if self.timetable else 0
+        lines = course.MOST_LINES if self.paced else 0
         self._lines = np.zeros((S, lines, 1 + 2 * num_rings(N), 3), np.float32)
         self.tasks = [task] * S  #: name of each swarm's present task
         self._settings = np.zeros((S, kernel.SETTINGS), np.float32)
@@ -382,24 +382,24 @@ class Swarms:
             self._set_rings(swarm, plan)
             lanes[kernel.RING, :N] = plan.first_ring
             lanes[kernel.AIM : kernel.AIM + 3, :N] = RING_SPEED * plan.rings[plan.first_ring, 3:].T
-            if self.timetable:
-                self._set_timetable(swarm, plan, lanes)
+            if self.paced:
+                self._set_pacing(swarm, plan, lanes)
         first = swarm * self._blocks_per_swarm
         blocks = lanes.reshape(kernel.ROWS, self._blocks_per_swarm, kernel.LANES).swapaxes(0, 1)
         self._blocks[first : first + self._blocks_per_swarm] = blocks
-        with _compiling(self._blocks_per_swarm > kernel.FEW_BLOCKS, self.timetable):
+        with _compiling(self._blocks_per_swarm > kernel.FEW_BLOCKS, self.paced):
             self._advance(self._no_actions, swarm, swarm + 1, fresh=True)
 
     def _set_rings(self, swarm: int, plan: Plan) -> None:
         self._rings[swarm, :, :3] = plan.rings[:, :3]
         self._rings[swarm, :, 3:] = RING_SPEED * plan.rings[:, 3:]
 
-    def _set_timetable(self, swarm: int, plan: Plan, lanes: np.ndarray) -> None:
+    def _set_pacing(self, swarm: int, plan: Plan, lanes: np.ndarray) -> None:
         """Lay a course through the rings, and give every drone a place on it."""
         assert plan.first_ring is not None
         N, entry = self.num_drones, self._table[swarm]
         airframes = lanes[kernel.AIRFRAME : kernel.AIRFRAME + 14, :N].T.astype(float)
-        laid = course.timetable(
+        laid = course.pace(
             self.rings(swarm), plan.first_ring, plan.starts, airframes, self.collision_distance
         )
         lines, rate = laid.curve.lines, 2 * np.pi / laid.curve.lap
@@ -590,7 +590,7 @@ class Swarms:
     def _arguments(self, actions: np.ndarray, thread: int) -> tuple[Any, ...]:
         return (
             self._blocks, self._table, self._frequencies, self._rings,
-            self._lines if self.timetable else None, self._settings,
+            self._lines if self.paced else None, self._settings,
             self.neighbours, *self._workspaces[thread], actions.reshape(-1),
             self.observations, self.final_observations, self._rewards, self.mean_rewards,
             self._crashed, self._truncated, self._board,
@@ -699,7 +699,7 @@ class Swarms:
     def target_velocity(self) -> np.ndarray:
         """(S, N, 3), m/s; for a race ring, the velocity at which it wants to be passed.
 
-        In a race with a timetable, the place's velocity plus 0.2 s times its acceleration.
+        In a race with a paced, the place's velocity plus 0.2 s times its acceleration.
         """
         return self._read(kernel.TARGET_VELOCITY, 3)
 

@@ -234,7 +234,7 @@ TASKS: dict[str, Task] = {
         Task("flag", "the swarm forms the American flag", formations.flag),
         Task("race", "each drone races through rings",
              _course, _racing, _turned, margin=(3.0, 3.0, 5.0)),
-        Task("swarm", "one of the tasks above, drawn anew for every episode", None,
+        Task("mixed", "one of the tasks above, drawn anew for every episode", None,
              of=("idle", "hover", "sphere", "orbit", "follow", "cube", "conga", "flag", "race")),
         Task("formation", "the points you give, or a random cloud of them in every episode", None),
     )

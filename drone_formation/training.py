@@ -89,7 +89,7 @@ class Settings:
         log_sigma: logarithm of the exploration noise at the start.
         renewed_log_sigma: the same where training starts from a policy, whose own noise has become
             too small to find anything new.
-        neighbours, assignment, timetable, randomization, reward: as in ``Swarms``.
+        neighbours, assignment, paced, randomization, reward: as in ``Swarms``.
         reward_of: other weights for some tasks of a mixed one, by their names.
         symmetries: over how many images of a drone the pilot takes the mean of what the network
             would do, as in ``TrainedPilot``.
@@ -113,7 +113,7 @@ class Settings:
     renewed_log_sigma: float = -1.6
     neighbours: int = 4
     assignment: str = "fixed"
-    timetable: bool = False
+    paced: bool = False
     randomization: Randomization | None = None
     reward: RewardWeights = RewardWeights(approach=0.5, collision=10.0, crash=10.0)  # noqa: RUF009
     reward_of: Mapping[str, RewardWeights] = field(default_factory=dict)
@@ -147,15 +147,15 @@ RACING = RewardWeights(approach=1.0, ring=1.0, collision=10.0, conflict=0.05, cr
 SETTINGS: dict[str, Settings] = {
     **{name: Settings() for name in TASKS},
     # Who keeps to a timetable passes the rings, and meets nobody: neither needs a great price.
-    "race": Settings(timetable=True, hidden=(128, 128), reward=RACING),
+    "race": Settings(paced=True, hidden=(128, 128), reward=RACING),
     # All tasks at once take a larger network and more time: see benchmarks/recipe.md.
-    "swarm": Settings(
+    "mixed": Settings(
         timesteps=36_000_000,
         rows=2048,
         minibatch=4096,
         epochs=3,
         last_learning_rate=1e-5,
-        timetable=True,
+        paced=True,
         hidden=(128, 128),
         reward=RewardWeights(approach=0.5, precision=0.18, collision=10.0, crash=10.0),
         reward_of={"race": RACING},
@@ -668,7 +668,7 @@ def train(
         "max_steps": job.settings.max_steps,
         "neighbours": job.settings.neighbours,
         "assignment": job.settings.assignment,
-        "timetable": job.settings.timetable,
+        "paced": job.settings.paced,
         "randomization": job.settings.randomization,
         "reward": job.settings.reward_at(1.0),
     }
@@ -715,7 +715,7 @@ def _run(job, env, folder, checkpoint, first_pilot, began, checkpoint_every, epi
     # Saved with the model, so that whoever finds no more than its file knows how to fly it.
     model.drone_formation = {
         "task": job.task,
-        "timetable": job.settings.timetable,
+        "paced": job.settings.paced,
         "symmetries": job.settings.symmetries,
     }
     metrics = Metrics(folder / "learning_curve.csv", job, began)

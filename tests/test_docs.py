@@ -118,8 +118,8 @@ def test_add_a_formation_to_the_letter(tmp_path: Path) -> None:
     formations = tmp_path / "drone_formation" / "formations.py"
     with formations.open("a", encoding="utf-8") as file:
         file.write("\n\n" + function)
-    insert_above(tmp_path / "drone_formation" / "tasks.py", 'Task("swarm"', row)
-    insert_above(tmp_path / "README.md", "| `DroneSwarm-v0`", readme_row)
+    insert_above(tmp_path / "drone_formation" / "tasks.py", 'Task("mixed"', row)
+    insert_above(tmp_path / "README.md", "| `DroneMixed-v0`", readme_row)
 
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
 

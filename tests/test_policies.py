@@ -35,7 +35,7 @@ def fly(name, task, **options):
 
 
 def test_joint_policies_come_along_and_all_are_small():
-    assert {"swarm", "fleet"} == set(shipped_policies())
+    assert {"generalist", "randomized"} == set(shipped_policies())
     sizes = [len(FOLDER.joinpath(f"{name}.npz").read_bytes()) for name in shipped_policies()]
     assert sum(sizes) < 1_000_000
 
@@ -66,7 +66,7 @@ for name in shipped_policies():
 
 @pytest.mark.parametrize("task", BOUNDS)
 def test_the_joint_policy_flies_every_formation(task):
-    found = fly("swarm", task)
+    found = fly("generalist", task)
     perf, collisions = BOUNDS[task]
     assert found["perf"] >= perf
     assert found["collisions"] <= collisions
@@ -77,14 +77,14 @@ def test_the_joint_policy_flies_every_formation(task):
 @pytest.mark.parametrize("task", ["flag", "sphere", "cube", "conga"])
 def test_the_joint_policy_hardly_collides_when_slots_are_assigned_well(task):
     pytest.importorskip("scipy")
-    found = fly("swarm", task, assignment="optimal")
+    found = fly("generalist", task, assignment="optimal")
     assert found["on_target"] >= 0.98
     assert found["collisions"] <= 0.1
 
 
 @pytest.mark.parametrize("task", [name for name in TASKS if name not in shipped_policies()])
 def test_a_task_without_a_policy_of_its_own_has_the_joint_one(task, tmp_path, monkeypatch):
-    assert load_pilot(task).metadata == load_pilot("swarm").metadata
+    assert load_pilot(task).metadata == load_pilot("generalist").metadata
     # but what the user has made goes first
     monkeypatch.chdir(tmp_path)
     (tmp_path / task).mkdir()
@@ -101,26 +101,26 @@ def test_the_default_of_the_flag_lands_within_a_centimetre():
 
 @pytest.mark.parametrize("num_drones", [1, 8, 256])
 def test_the_joint_policy_flies_swarms_of_other_sizes(num_drones):
-    found = fly("swarm", "flag", num_drones=num_drones)
+    found = fly("generalist", "flag", num_drones=num_drones)
     assert found["within_half_metre"] >= 0.95
 
 
 @pytest.mark.parametrize("task", ["flag", "sphere", "follow", "formation"])
-def test_the_fleets_policy_lands_drones_of_every_airframe(task):
-    found = fly("fleet", task, randomization=Randomization(), max_steps=1024)
+def test_the_randomizeds_policy_lands_drones_of_every_airframe(task):
+    found = fly("randomized", task, randomization=Randomization(), max_steps=1024)
     assert found["on_target"] >= 0.95
     assert found["crashes"] <= 0.01
     assert found["collisions"] <= 0.4
 
 
 def test_who_flies_what():
-    assert policy_of("flag") == policy_of("race") == policy_of("swarm") == "swarm"
-    assert policy_of("flag", randomized=True) == policy_of("swarm", randomized=True) == "fleet"
-    assert policy_of("race", randomized=True) == "swarm"
+    assert policy_of("flag") == policy_of("race") == policy_of("mixed") == "generalist"
+    assert policy_of("flag", randomized=True) == policy_of("mixed", randomized=True) == "randomized"
+    assert policy_of("race", randomized=True) == "generalist"
 
 
 def test_the_joint_policy_races():
-    found = fly("swarm", "race")
+    found = fly("generalist", "race")
     assert found["rings_per_minute"] >= 32  # joining takes its share of a short episode
     assert found["collisions"] <= 1
     assert found["crashes"] <= 0.02

@@ -79,15 +79,15 @@ def test_a_run_leaves_what_its_description_says(whole):
     assert pilot.metadata["steps"] == whole.steps
 
 
-@pytest.mark.parametrize(("task", "timetable", "images"), [("flag", False, 4), ("race", True, 2)])
-def test_a_model_tells_how_it_is_to_be_flown(task, timetable, images, tmp_path):
-    settings = replace(TINY, timetable=timetable, symmetries=images)
+@pytest.mark.parametrize(("task", "paced", "images"), [("flag", False, 4), ("race", True, 2)])
+def test_a_model_tells_how_it_is_to_be_flown(task, paced, images, tmp_path):
+    settings = replace(TINY, paced=paced, symmetries=images)
     run = train(task, out=tmp_path / "run", timesteps=UPDATE, settings=settings).run
     shutil.move(run / "model.zip", tmp_path / "mine.zip")
     train(None, resume=run, timesteps=2 * UPDATE)
     for path in (run, run / "model.zip", tmp_path / "mine.zip"):
         pilot = load_pilot(path)
-        assert (pilot.name, pilot.timetable, pilot.symmetries) == (task, timetable, images)
+        assert (pilot.name, pilot.paced, pilot.symmetries) == (task, paced, images)
 
 
 def test_tensorboard_shows_rollouts_updates_and_the_swarms_metrics(whole):
@@ -256,7 +256,7 @@ def test_tasks_of_a_mixture_may_have_weights_of_their_own(tmp_path):
     assert set(weights) == set(TASKS)
     assert weights["follow"].conflict == pytest.approx(3.3)
     assert weights["flag"].conflict == pytest.approx(1.1)
-    job = training._plan_job("swarm", None, None, 0, None, False, 2, 4, settings)
+    job = training._plan_job("mixed", None, None, 0, None, False, 2, 4, settings)
     job.write(tmp_path)
     assert training.Job.read(tmp_path) == job
 

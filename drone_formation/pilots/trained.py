@@ -56,7 +56,7 @@ class TrainedPilot:
             but training can go on from the former.
         neighbours: how many neighbours it observes.
         metadata: where it comes from: task, training command, seed, wall time, evaluation, ...
-            Of these, ``timetable`` and ``symmetries`` say how it flies.
+            Of these, ``paced`` and ``symmetries`` say how it flies.
 
     Raises:
         ValueError: the arrays do not make a network from observations to actions, or
@@ -94,9 +94,9 @@ class TrainedPilot:
         return str(self.metadata.get("task", "trained"))
 
     @property
-    def timetable(self) -> bool:
+    def paced(self) -> bool:
         """Whether it was trained for races with a timetable."""
-        return bool(self.metadata.get("timetable", False))
+        return bool(self.metadata.get("paced", False))
 
     @property
     def symmetries(self) -> int:
@@ -111,7 +111,7 @@ class TrainedPilot:
     @property
     def options(self) -> dict[str, Any]:
         """What swarms that it is to fly must be built with: keywords of ``Swarms``."""
-        return {"neighbours": self.neighbours, "timetable": self.timetable}
+        return {"neighbours": self.neighbours, "paced": self.paced}
 
     @property
     def hidden(self) -> tuple[int, ...]:
@@ -142,10 +142,10 @@ class TrainedPilot:
                 f"this policy observes {self.neighbours} neighbours and the swarms show "
                 f"{swarms.neighbours}: build them with neighbours={self.neighbours}"
             )
-        if self.timetable and not swarms.timetable and TASKS[swarms.task].races:
+        if self.paced and not swarms.paced and TASKS[swarms.task].races:
             raise ValueError(
                 "this policy races by a timetable and the swarms have none: build them with "
-                "timetable=True"
+                "paced=True"
             )
         return self.predict(swarms.observations)
 
@@ -331,7 +331,9 @@ def policy_of(task: str, randomized: bool = False) -> str | None:
     ``randomized``: with airframes that differ from drone to drone.  Those that know such drones
     have not learnt to race.
     """
-    fitting = ("fleet", "swarm") if randomized and task != "race" else (task, "swarm")
+    fitting = (
+        ("randomized", "generalist") if randomized and task != "race" else (task, "generalist")
+    )
     shipped = shipped_policies()
     return next((name for name in fitting if name in shipped), None)
 

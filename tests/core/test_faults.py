@@ -191,7 +191,7 @@ WILD: dict[str, dict[str, float]] = {
 OWN = [
     column
     for part in observation_table(2)
-    if not part.name.startswith(("neighbour", "meeting"))
+    if not part.name.startswith(("neighbour", "conflict"))
     for column in range(part.start, part.start + part.size)
 ]
 

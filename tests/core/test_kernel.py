@@ -230,7 +230,7 @@ def test_of_several_that_touch_the_nearest_are_shown(num_drones):
     position, velocity = rng.normal(size=(2, 1, num_drones, 3))
     swarms.place(position=min(0.02 * num_drones, 1.5) * position, velocity=velocity)
     expected = meetings(swarms)
-    columns = [part.columns for part in observation_table(0) if part.name.startswith("meeting")]
+    columns = [part.columns for part in observation_table(0) if part.name.startswith("conflict")]
     seen = swarms.observations[..., columns[0].start : columns[-1].stop]
     np.testing.assert_allclose(seen, expected.reshape(1, num_drones, 12), atol=2e-5)
     assert num_drones == 1 or np.abs(expected).max() > 0.5
@@ -246,7 +246,7 @@ def test_threats_are_looked_for_among_all(num_drones, speed):
     velocity = speed * rng.normal(size=(2, num_drones, 3))
     swarms.place(velocity=velocity)
     expected = meetings(swarms)
-    columns = [part.columns for part in observation_table(0) if part.name.startswith("meeting")]
+    columns = [part.columns for part in observation_table(0) if part.name.startswith("conflict")]
     seen = swarms.observations[..., columns[0].start : columns[-1].stop]
     into_body = np.swapaxes(rotation(swarms.attitude.astype(float)), -1, -2)
     body = np.einsum("snij,snkj->snki", into_body, expected.reshape(2, num_drones, 4, 3))
@@ -337,14 +337,14 @@ def test_the_weights_of_the_reward_may_change_in_mid_flight():
 
 def test_tasks_of_a_mixture_may_have_weights_of_their_own():
     reward = {"flag": RewardWeights(progress=50), "follow": RewardWeights(approach=7)}
-    mixed = Swarms("swarm", 12, 8, seed=3, reward=reward)
+    mixed = Swarms("mixed", 12, 8, seed=3, reward=reward)
     mixed.reset()
     state = mixed.get_state()
     actions = np.full((12, 8, 4), 0.1, np.float32)
     rewards = mixed.step(actions).rewards.copy()
     assert {"flag", "follow", "cube"} <= set(mixed.tasks)
     for task in set(mixed.tasks):
-        alone = Swarms("swarm", 12, 8, seed=3, reward=reward.get(task))
+        alone = Swarms("mixed", 12, 8, seed=3, reward=reward.get(task))
         alone.reset()
         which = np.array(mixed.tasks) == task
         assert (alone.step(actions).rewards[which] == rewards[which]).all()
@@ -363,7 +363,7 @@ def test_tasks_of_a_mixture_may_have_weights_of_their_own():
 )
 def test_weights_that_are_none_are_refused(reward, error, words):
     with pytest.raises(error, match=words):
-        Swarms("swarm", reward=reward)
+        Swarms("mixed", reward=reward)
 
 
 def test_collisions_are_judged_within_the_step():

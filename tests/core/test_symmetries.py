@@ -63,7 +63,7 @@ def test_a_swarm_and_its_image_stay_images(image):
         there.place(**mirrored), here.place(**state) @ observation, atol=1e-4
     )
     assert np.abs(here.observations @ observation - here.observations).max() > 0.1 or image == 0
-    meeting = next(row.columns for row in observation_table(3) if row.name == "meeting_0")
+    meeting = next(row.columns for row in observation_table(3) if row.name == "conflict_0")
     collided = met = 0
     for _ in range(10):
         actions = rng.uniform(-1, 1, (1, N, 4)).astype(np.float32)

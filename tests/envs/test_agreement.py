@@ -157,7 +157,7 @@ def stack(observations: dict[str, np.ndarray]) -> np.ndarray:
 
 @pytest.mark.parametrize("crash", ["respawn", "terminate"])
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
-@pytest.mark.parametrize("task", ["flag", "swarm", "race"])
+@pytest.mark.parametrize("task", ["flag", "mixed", "race"])
 def test_vector_env_is_what_gymnasium_makes_of_joint_envs(task: str, mode: str, crash: str) -> None:
     options = {**OPTIONS, "crash": crash, "max_steps": 60}
     native = drone_formation.VectorEnv(task, S, autoreset_mode=mode, **options)

@@ -53,7 +53,7 @@ def test_unseeded_environments_differ(view: str) -> None:
 @every_view
 @pytest.mark.parametrize("steps", [0, 1, 13, 30])
 def test_reset_in_mid_episode(view: str, steps: int) -> None:
-    driver, fresh = (Driver(view, "swarm", **OPTIONS) for _ in range(2))
+    driver, fresh = (Driver(view, "mixed", **OPTIONS) for _ in range(2))
     driver.reset(seed=1)
     for actions in flights(steps, S, N):
         driver.step(actions)
@@ -76,7 +76,7 @@ def test_close_twice_and_go_on(view: str) -> None:
 @pytest.mark.parametrize("options", [None, {}, {"anything": 1, "else": [2]}])
 def test_options(view: str, options: dict[str, Any] | None) -> None:
     """Options that are not known are ignored, whoever passes them on; the caller's stay as is."""
-    driver, plain = (Driver(view, "swarm", **OPTIONS) for _ in range(2))
+    driver, plain = (Driver(view, "mixed", **OPTIONS) for _ in range(2))
     given_options = None if options is None else dict(options)
     driver.env.reset(seed=3, options=given_options)
     plain.env.reset(seed=3)
@@ -114,7 +114,7 @@ def test_no_element_of_an_observation_is_constant(task: str, neighbours: int) ->
 
 
 def test_no_element_of_the_global_state_is_constant() -> None:
-    env = drone_formation.parallel_env("swarm", num_drones=N, max_steps=60)
+    env = drone_formation.parallel_env("mixed", num_drones=N, max_steps=60)
     states = []
     for episode in range(25):  # tasks whose targets stand still, and others
         env.reset(seed=episode)

@@ -50,7 +50,7 @@ def test_a_foreign_state_is_refused(view: str) -> None:
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("how", ["deepcopy", "pickle"])
 def test_copies_in_mid_episode(view: str, how: str) -> None:
-    driver = Driver(view, "swarm", **OPTIONS)
+    driver = Driver(view, "mixed", **OPTIONS)
     driver.reset(seed=3)
     actions = flights(80, S, N)
     for t in range(25):

@@ -74,7 +74,7 @@ def test_race_passes_rings_without_collisions():
 
 
 def test_mixed_tasks_side_by_side():
-    swarms = fly("swarm", 60, swarms=6, drones=8, seed=3)
+    swarms = fly("mixed", 60, swarms=6, drones=8, seed=3)
     assert len(set(swarms.tasks)) > 1
     assert (swarms.metrics()["crashes"] == 0).all()
 

@@ -94,9 +94,9 @@ def test_it_refuses_swarms_that_show_other_neighbours():
 
 
 def test_a_racer_by_timetable_refuses_a_race_without_one(tmp_path):
-    pilot = TrainedPilot.load(make_pilot(timetable=True).save(tmp_path / "racer"))
-    assert pilot.options == {"neighbours": 2, "timetable": True}
-    assert make_pilot().options == {"neighbours": 2, "timetable": False}
+    pilot = TrainedPilot.load(make_pilot(paced=True).save(tmp_path / "racer"))
+    assert pilot.options == {"neighbours": 2, "paced": True}
+    assert make_pilot().options == {"neighbours": 2, "paced": False}
     for task in ("race", "flag"):
         swarms = Swarms(task, 1, 5, seed=0, **pilot.options)
         swarms.reset()
@@ -107,10 +107,10 @@ def test_a_racer_by_timetable_refuses_a_race_without_one(tmp_path):
     swarms = Swarms("race", 1, 5, seed=0)
     swarms.reset()
     make_pilot().act(swarms)
-    for task in ("race", "swarm"):  # whether or not it draws a race this time
+    for task in ("race", "mixed"):  # whether or not it draws a race this time
         swarms = Swarms(task, 1, 5, seed=0)
         swarms.reset()
-        with pytest.raises(ValueError, match="timetable=True"):
+        with pytest.raises(ValueError, match="paced=True"):
             pilot.act(swarms)
 
 

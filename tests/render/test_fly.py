@@ -105,9 +105,9 @@ def test_from_a_wide_arena_into_a_formation():
 @pytest.mark.parametrize(
     ("asked", "racer", "flier"),
     [
-        ([], ("swarm", True), "swarm"),
-        (["--randomize"], ("swarm", True), "fleet"),
-        (["--pilot", "fleet"], ("fleet", False), "fleet"),
+        ([], ("generalist", True), "generalist"),
+        (["--randomize"], ("generalist", True), "randomized"),
+        (["--pilot", "randomized"], ("randomized", False), "randomized"),
     ],
 )
 def test_each_task_is_flown_by_its_own_policy(asked, racer, flier, monkeypatch):
@@ -136,7 +136,7 @@ def test_each_task_is_flown_by_its_own_policy(asked, racer, flier, monkeypatch):
 
     def act(self, swarms):
         name = next(n for n in shipped_policies() if load_pilot(n).metadata == self.metadata)
-        flown_by.append((swarms.tasks[0], name, swarms.timetable))
+        flown_by.append((swarms.tasks[0], name, swarms.paced))
         return np.zeros((1, 4, 4), np.float32)
 
     monkeypatch.setattr("drone_formation.render.Window", Window)

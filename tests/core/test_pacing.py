@@ -18,7 +18,7 @@ SIZES = (1, 3, 16, 64, 256)
 
 
 def racing(num_drones=64, num_swarms=1, seed=0, **options):
-    swarms = Swarms("race", num_swarms, num_drones, seed=seed, timetable=True, **options)
+    swarms = Swarms("race", num_swarms, num_drones, seed=seed, paced=True, **options)
     swarms.reset()
     return swarms
 
@@ -27,8 +27,8 @@ def racing_on(num_drones=64, **options):
     """One swarm that races, and its course."""
     laid = []
     with pytest.MonkeyPatch.context() as patch:
-        lay = course.timetable
-        patch.setattr(course, "timetable", lambda *given: laid.append(lay(*given)) or laid[-1])
+        lay = course.pace
+        patch.setattr(course, "pace", lambda *given: laid.append(lay(*given)) or laid[-1])
         swarms = racing(num_drones, **options)
     return swarms, laid[0]
 
@@ -154,13 +154,13 @@ def test_places_wait_for_nobody(crash):
 def test_other_tasks_have_none():
     for task in ("flag", "conga"):
         flights = []
-        for with_timetable in (False, True):
-            swarms = Swarms(task, 2, 20, seed=1, timetable=with_timetable)
-            assert not swarms.timetable
+        for paced in (False, True):
+            swarms = Swarms(task, 2, 20, seed=1, paced=paced)
+            assert not swarms.paced
             swarms.reset()
             flights += [hover(swarms).observations.copy()]
         np.testing.assert_array_equal(*flights)
-    mixed = Swarms("swarm", 24, 8, seed=1, timetable=True)
+    mixed = Swarms("mixed", 24, 8, seed=1, paced=True)
     mixed.reset()
     for _ in range(3):
         races = np.array([task == "race" for task in mixed.tasks])
@@ -191,7 +191,7 @@ def test_a_snapshot_holds_the_timetable():
         hover(swarms)
     state = swarms.get_state()
     expected = [hover(swarms).observations.copy() for _ in range(20)]
-    other = Swarms("race", 2, 20, seed=9, timetable=True)
+    other = Swarms("race", 2, 20, seed=9, paced=True)
     other.set_state(state)
     for observations in expected:
         np.testing.assert_array_equal(hover(other).observations, observations)
@@ -201,8 +201,8 @@ def test_a_snapshot_holds_the_timetable():
 
 @pytest.mark.parametrize("value", [1, None, "yes"])
 def test_it_is_there_or_not(value):
-    with pytest.raises(TypeError, match="timetable must be True or False"):
-        Swarms("race", timetable=value)
+    with pytest.raises(TypeError, match="paced must be True or False"):
+        Swarms("race", paced=value)
 
 
 _WITHOUT_SCIPY = """
