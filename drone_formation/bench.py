@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from . import kernel, observation
+from . import observation
+from .sim import layout
 from .pilots.trained import load_pilot
 from .swarms import Swarms
 
@@ -225,8 +226,8 @@ def least_bytes(neighbours: int) -> dict[str, int]:
     number = np.dtype(np.float32).itemsize
     return {
         "actions read": 4 * number,
-        "state read": kernel.STATE_ROWS * number,
-        "state written": kernel.STATE_ROWS * number,
+        "state read": layout.STATE_ROWS * number,
+        "state written": layout.STATE_ROWS * number,
         "observations written": observation.observation_size(neighbours) * number,
         "rewards written": number,
         "flags written": np.dtype(np.bool_).itemsize,

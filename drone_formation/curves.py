@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .kernel import compiled
+from .sim._jit import compiled
 
 # A drone's limits are a row: greatest horizontal, upward and downward acceleration (m/s^2), and
 # greatest rate at which hovering thrust can be turned (rad/s).

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import gc
-import os
 import secrets
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import course, kernel, observation, validation
+from . import course, observation, validation
 from .airframe import CONTROL_STEP, PARAMETERS, Airframe, Randomization
 from .reward import RewardWeights
+from .sim import layout, step
+from .sim._jit import COMPILED
 from .tasks import HARMONICS, RING_RADIUS, RING_SPEED, TASKS, Plan, Planner, num_rings
-from .team import Team
+from .threads import Threads
 
 MAX_DRONES = 4096
-#: Buffers of observations that are kept for use; who keeps more observations has them alone.
-MOST_BUFFERS = 4
-_PROBE = [object()]
-#: How many references Python counts to what a list alone refers to, asked as below.
-_UNSHARED = sys.getrefcount(_PROBE[0])
-
 
 #: What the simulator is compiled for: whether swarms are large, and whether they have a timetable.
 _compiled_for: set[tuple[bool, ...]] = set()
@@ -36,23 +30,18 @@ _compiled_for: set[tuple[bool, ...]] = set()
 @contextmanager
 def _compiling(*kind: bool) -> Iterator[None]:
     """Around a first call, which compiles: tell a user who waits, and let it be quick."""
-    if kind in _compiled_for or not kernel.COMPILED:
+    if kind in _compiled_for or not COMPILED:
         yield
         return
     text = "drone_formation: compiling the simulator (once; later starts read it from a cache)"
     timer = threading.Timer(2.0, print, [text], {"file": sys.stderr, "flush": True})
     timer.daemon = True
     timer.start()
-    # A compiler makes many objects and little garbage: collecting it takes a sixth of the time.
-    collects = gc.isenabled()
-    gc.disable()
     try:
         yield
         _compiled_for.add(kind)
     finally:
         timer.cancel()
-        if collects:
-            gc.enable()
 
 
 def _reward(name: str, value: Any) -> RewardWeights | dict[str, RewardWeights]:
@@ -167,7 +156,7 @@ class Swarms:
         self.control = validation.choice("control", control, ("motor",))
         self.substeps = validation.integer("substeps", substeps, 1)
         self.assignment = validation.choice("assignment", assignment, ("fixed", "optimal"))
-        self.neighbours = validation.integer("neighbours", neighbours, 0, kernel.MAX_NEIGHBOURS)
+        self.neighbours = validation.integer("neighbours", neighbours, 0, layout.MAX_NEIGHBOURS)
         self.collision_distance = validation.positive("collision_distance", collision_distance)
         if not 0.01 <= self.collision_distance <= 100:
             raise ValueError(
@@ -191,24 +180,22 @@ class Swarms:
         self.arena: np.ndarray = self._planner.arena.copy()  #: half extents (3,), m
 
         S, N = self.num_swarms, self.num_drones
-        self._blocks_per_swarm = -(-N // kernel.LANES)
-        self._blocks = np.zeros((S * self._blocks_per_swarm, kernel.ROWS, kernel.LANES), np.float32)
-        self._table = np.zeros((S, kernel.SWARM_COLUMNS), np.int64)
+        self._blocks_per_swarm = -(-N // layout.LANES)
+        self._blocks = np.zeros((S * self._blocks_per_swarm, layout.ROWS, layout.LANES), np.float32)
+        self._episodes = np.zeros(S, layout.EPISODE)
         self._frequencies = np.zeros((S, HARMONICS, 2))
         self._rings = np.zeros((S, num_rings(N), 6), np.float32)
         lines = course.MOST_LINES if self.paced else 0
         self._lines = np.zeros((S, lines, 1 + 2 * num_rings(N), 3), np.float32)
         self.tasks = [task] * S  #: name of each swarm's present task
-        self._settings = np.zeros((S, kernel.SETTINGS), np.float32)
+        self._settings = np.zeros(S, layout.SETTINGS)
         self._make_settings()
-        self._orders = np.zeros((S, self._blocks_per_swarm * kernel.LANES), np.int32)
+        self._orders = np.zeros((S, self._blocks_per_swarm * layout.LANES), np.int32)
         #: of each thread
         self._workspaces = [self._workspace() for _ in range(self.num_threads)]
         self.observations = np.zeros(
             (S, N, observation.observation_size(self.neighbours)), np.float32
         )
-        self._lent = False  # to somebody who may keep the observations
-        self._buffers = [self.observations]  # that may be used for them again
         #: what a drone that crashed in the latest step saw before it was put back, (S, N, D)
         self.final_observations = np.zeros_like(self.observations)
         self._rewards = np.zeros((S, N), np.float32)
@@ -218,8 +205,14 @@ class Swarms:
         self._truncated = np.zeros(S, np.bool_)
         self.colours = np.zeros((S, N, 3), np.uint8)  #: (S, N, 3) RGB, of each drone's slot
         self._no_actions = np.zeros(0, np.float32)
-        self._team: Team | None = None
-        self._board = np.zeros(0, np.int64)  #: on which the team's work is written down
+        self._motion = step.Motion(
+            self._frequencies, self._rings, self._lines if self.paced else None
+        )
+        self._out = step.Outputs(
+            self.observations, self.final_observations, self._rewards, self.mean_rewards,
+            self._crashed, self._truncated,
+        )  # fmt: skip
+        self._threads = Threads(self.num_threads - 1)
         self._seed(secrets.randbits(63) if seed is None else seed)
 
     # ---- construction --------------------------------------------------------------------------
@@ -257,20 +250,20 @@ class Swarms:
             )
 
     def _make_settings(self) -> None:
-        settings = np.zeros(kernel.SETTINGS, np.float32)
-        settings[kernel.TIME_STEP] = CONTROL_STEP / self.substeps
-        settings[kernel.ARENA : kernel.ARENA + 3] = self.arena
-        settings[kernel.DIAGONAL] = np.linalg.norm(2 * self.arena)
-        settings[kernel.COLLISION_DISTANCE] = self.collision_distance
-        settings[kernel.RESPAWNS] = self.crash == "respawn"
-        settings[kernel.SUBSTEPS] = self.substeps
-        settings[kernel.LATE_FROM] = self.max_steps - self.late_steps + 1
-        settings[kernel.RING_RADIUS_SQUARED] = RING_RADIUS**2
-        settings[kernel.OFFSET_SCALES : kernel.OFFSET_SCALES + 3] = observation.OFFSET_SCALES
-        settings[kernel.VELOCITY_SCALE] = observation.VELOCITY_SCALE
-        settings[kernel.RATE_SCALE] = observation.RATE_SCALE
-        settings[kernel.NEIGHBOUR_SCALE] = observation.NEIGHBOUR_SCALE
-        self._settings[:] = settings
+        settings = self._settings
+        settings["time_step"] = CONTROL_STEP / self.substeps
+        settings["substeps"] = self.substeps
+        settings["arena"] = self.arena
+        settings["diagonal"] = np.linalg.norm(2 * self.arena)
+        settings["collision_distance"] = self.collision_distance
+        settings["respawns"] = self.crash == "respawn"
+        settings["late_from"] = self.max_steps - self.late_steps + 1
+        settings["max_steps"] = self.max_steps
+        settings["ring_radius_squared"] = RING_RADIUS**2
+        settings["offset_scales"] = observation.OFFSET_SCALES
+        settings["velocity_scale"] = observation.VELOCITY_SCALE
+        settings["rate_scale"] = observation.RATE_SCALE
+        settings["neighbour_scale"] = observation.NEIGHBOUR_SCALE
         self._set_weights(range(self.num_swarms))
 
     def _set_weights(self, which: Sequence[int]) -> None:
@@ -279,21 +272,20 @@ class Swarms:
             weights = self._reward_weights
             if not isinstance(weights, RewardWeights):
                 weights = weights.get(self.tasks[swarm], RewardWeights())
-            self._settings[swarm, kernel.WEIGHTS : kernel.WEIGHTS + 9] = weights.as_row()
+            self._settings["weights"][swarm] = astuple(weights)
 
-    def _workspace(self) -> tuple[Any, ...]:
-        """What a thread works with: scratch, waves, and the kernel's ``tiling`` and ``few``."""
-        scratch = np.zeros((kernel.MAX_OBSERVATION, kernel.LANES), np.float32)
+    def _workspace(self) -> step.Workspace:
+        scratch = np.zeros((layout.MAX_OBSERVATION, layout.LANES), np.float32)
         waves = np.zeros((HARMONICS, 3), np.float32)
         tiles = self._blocks_per_swarm
-        if tiles <= kernel.FEW_BLOCKS:
-            return scratch, waves, None, True
+        if tiles <= layout.FEW_BLOCKS:
+            return step.Workspace(scratch, waves, None, True)
         tiling = (
-            np.zeros((tiles, kernel.TILE_ROWS, kernel.LANES), np.float32),
-            np.zeros((kernel.BOX_ROWS, kernel.MAX_TILES), np.float32),
+            np.zeros((tiles, layout.TILE_ROWS, layout.LANES), np.float32),
+            np.zeros((layout.BOX_ROWS, layout.MAX_TILES), np.float32),
             self._orders,
         )
-        return scratch, waves, tiling, None
+        return step.Workspace(scratch, waves, tiling, None)
 
     @property
     def late_steps(self) -> int:
@@ -332,9 +324,6 @@ class Swarms:
             if which is not None:
                 raise ValueError("seed can only be given when all swarms are reset")
             self._seed(seed)
-        latest = self.observations
-        if self._renew_observations():
-            self.observations[:] = latest
         for k in range(self.num_swarms) if which is None else which:
             self._begin(int(k))
         return self.observations
@@ -342,53 +331,56 @@ class Swarms:
     def _begin(self, swarm: int) -> None:
         rng = self._generators[swarm]
         plan = self._planner.plan(rng)
-        entry, N = self._table[swarm], self.num_drones
-        entry[:] = 0
-        entry[kernel.STARTED] = 1
-        entry[kernel.MAX_STEPS] = self.max_steps
-        entry[kernel.RANDOM_KEY] = rng.integers(2**63)
-        entry[kernel.HOLDS] = plan.holds
-        entry[kernel.NUM_RINGS] = len(plan.rings)
-        entry[kernel.HARMONICS_USED] = np.count_nonzero(plan.frequencies)
+        self._episodes[swarm] = 0  # every field
+        entry, N = self._episodes[swarm], self.num_drones
+        entry["started"] = 1
+        entry["random_key"] = rng.integers(2**63)
+        entry["holds"] = plan.holds
+        entry["num_rings"] = len(plan.rings)
+        entry["harmonics"] = np.count_nonzero(plan.frequencies)
         self._frequencies[swarm, :, 0] = plan.frequencies
         self._frequencies[swarm, :, 1] = plan.frequencies * CONTROL_STEP
         self.tasks[swarm] = plan.task
         self._set_weights([swarm])
         self.colours[swarm] = plan.colours
 
-        lanes = np.zeros((kernel.ROWS, self._blocks_per_swarm * kernel.LANES), np.float32)
+        lanes = np.zeros((layout.ROWS, self._blocks_per_swarm * layout.LANES), np.float32)
         if self.randomization is None:
             airframes = self.airframe.as_row()[:, None]
         else:
             airframes = self.randomization.sample(self.airframe, N, rng).T
-        lanes[kernel.AIRFRAME : kernel.AIRFRAME + 14] = self.airframe.as_row()[:, None]
-        lanes[kernel.AIRFRAME : kernel.AIRFRAME + 14, :N] = airframes
-        lanes[kernel.POSITION : kernel.POSITION + 3] = kernel.PARKED
-        lanes[kernel.CENTRE : kernel.CENTRE + 3] = kernel.PARKED
-        lanes[kernel.POSITION : kernel.POSITION + 3, :N] = plan.starts.T
-        lanes[kernel.BEFORE : kernel.BEFORE + 3] = lanes[kernel.POSITION : kernel.POSITION + 3]
-        lanes[kernel.ATTITUDE] = 1
-        lanes[kernel.ROTORS : kernel.ROTORS + 4] = lanes[kernel.AIRFRAME + 13]
-        lanes[kernel.ACTIVE, :N] = 1
-        lanes[kernel.SEPARATION] = np.inf
-        lanes[kernel.NAME] = np.arange(lanes.shape[1])
-        lanes[kernel.LANE] = lanes[kernel.NAME] % kernel.LANES
-        lanes[kernel.CENTRE : kernel.CENTRE + 3, :N] = plan.centre.T
-        for row, coefficients in ((kernel.COSINE, plan.cosine), (kernel.SINE, plan.sine)):
+        lanes[layout.AIRFRAME : layout.AIRFRAME + 14] = self.airframe.as_row()[:, None]
+        lanes[layout.AIRFRAME : layout.AIRFRAME + 14, :N] = airframes
+        lanes[layout.POSITION : layout.POSITION + 3] = layout.PARKED
+        lanes[layout.CENTRE : layout.CENTRE + 3] = layout.PARKED
+        lanes[layout.POSITION : layout.POSITION + 3, :N] = plan.starts.T
+        lanes[layout.PREVIOUS_POSITION : layout.PREVIOUS_POSITION + 3] = lanes[
+            layout.POSITION : layout.POSITION + 3
+        ]
+        lanes[layout.ATTITUDE] = 1
+        lanes[layout.ROTOR_SPEEDS : layout.ROTOR_SPEEDS + 4] = lanes[layout.AIRFRAME + 13]
+        lanes[layout.ACTIVE, :N] = 1
+        lanes[layout.SEPARATION] = np.inf
+        lanes[layout.INDEX] = np.arange(lanes.shape[1])
+        lanes[layout.LANE] = lanes[layout.INDEX] % layout.LANES
+        lanes[layout.CENTRE : layout.CENTRE + 3, :N] = plan.centre.T
+        for row, coefficients in ((layout.COSINE, plan.cosine), (layout.SINE, plan.sine)):
             lanes[row : row + 3 * HARMONICS, :N] = np.swapaxes(coefficients, 1, 2).reshape(
                 3 * HARMONICS, -1
             )
         if len(plan.rings):
             self._set_rings(swarm, plan)
-            lanes[kernel.RING, :N] = plan.first_ring
-            lanes[kernel.AIM : kernel.AIM + 3, :N] = RING_SPEED * plan.rings[plan.first_ring, 3:].T
+            lanes[layout.RING, :N] = plan.first_ring
+            lanes[layout.PASSING_VELOCITY : layout.PASSING_VELOCITY + 3, :N] = (
+                RING_SPEED * plan.rings[plan.first_ring, 3:].T
+            )
             if self.paced:
                 self._set_pacing(swarm, plan, lanes)
         first = swarm * self._blocks_per_swarm
-        blocks = lanes.reshape(kernel.ROWS, self._blocks_per_swarm, kernel.LANES).swapaxes(0, 1)
+        blocks = lanes.reshape(layout.ROWS, self._blocks_per_swarm, layout.LANES).swapaxes(0, 1)
         self._blocks[first : first + self._blocks_per_swarm] = blocks
-        with _compiling(self._blocks_per_swarm > kernel.FEW_BLOCKS, self.paced):
-            self._advance(self._no_actions, swarm, swarm + 1, fresh=True)
+        with _compiling(self._blocks_per_swarm > layout.FEW_BLOCKS, self.paced):
+            self._advance(self._no_actions, swarm, swarm + 1, step.BEGIN)
 
     def _set_rings(self, swarm: int, plan: Plan) -> None:
         self._rings[swarm, :, :3] = plan.rings[:, :3]
@@ -397,19 +389,19 @@ class Swarms:
     def _set_pacing(self, swarm: int, plan: Plan, lanes: np.ndarray) -> None:
         """Lay a course through the rings, and give every drone a place on it."""
         assert plan.first_ring is not None
-        N, entry = self.num_drones, self._table[swarm]
-        airframes = lanes[kernel.AIRFRAME : kernel.AIRFRAME + 14, :N].T.astype(float)
+        N, entry = self.num_drones, self._episodes[swarm]
+        airframes = lanes[layout.AIRFRAME : layout.AIRFRAME + 14, :N].T.astype(float)
         laid = course.pace(
             self.rings(swarm), plan.first_ring, plan.starts, airframes, self.collision_distance
         )
         lines, rate = laid.curve.lines, 2 * np.pi / laid.curve.lap
         self._lines[swarm] = 0
         self._lines[swarm, : len(lines)] = lines
-        entry[kernel.NUM_LINES], entry[kernel.HARMONICS_USED] = len(lines), 1
+        entry["num_lines"], entry["harmonics"] = len(lines), 1
         self._frequencies[swarm, 0] = rate, rate * CONTROL_STEP
-        lanes[kernel.HEAD_START, :N] = np.cos(rate * laid.head_start)
-        lanes[kernel.HEAD_START + 1, :N] = np.sin(rate * laid.head_start)
-        lanes[kernel.LINE, :N] = laid.line
+        lanes[layout.HEAD_START, :N] = np.cos(rate * laid.head_start)
+        lanes[layout.HEAD_START + 1, :N] = np.sin(rate * laid.head_start)
+        lanes[layout.LINE, :N] = laid.line
 
     def place(
         self,
@@ -447,7 +439,7 @@ class Swarms:
                 nothing has changed.
             RuntimeError: ``reset`` has not been called.
         """
-        if not self._table[:, kernel.STARTED].all():
+        if not self._episodes["started"].all():
             raise RuntimeError("call reset() before place()")
         extents = self.arena
         if arena is not None:
@@ -456,35 +448,37 @@ class Swarms:
         there = self.active[..., None]
         state = {}
         if airframes is not None:
-            state[kernel.AIRFRAME] = self._checked_airframes(airframes, there)
+            state[layout.AIRFRAME] = self._checked_airframes(airframes, there)
             if rotor_speeds is None:  # the new rotors may not be able to turn so fast
                 rotor_speeds = self.rotor_speeds
-        flown = state.get(kernel.AIRFRAME, self.airframes)
+        flown = state.get(layout.AIRFRAME, self.airframes)
         top = 1.001 * flown[..., [PARAMETERS.index("max_rotor_speed")]]
         for name, row, value, size, limit in (
-            ("position", kernel.POSITION, position, 3, walls),
-            ("velocity", kernel.VELOCITY, velocity, 3, kernel.MAX_SPEED),
-            ("attitude", kernel.ATTITUDE, attitude, 4, 1.001),
-            ("body_rates", kernel.RATES, body_rates, 3, kernel.MAX_RATE),
-            ("rotor_speeds", kernel.ROTORS, rotor_speeds, 4, top),
+            ("position", layout.POSITION, position, 3, walls),
+            ("velocity", layout.VELOCITY, velocity, 3, layout.MAX_SPEED),
+            ("attitude", layout.ATTITUDE, attitude, 4, 1.001),
+            ("body_rates", layout.BODY_RATES, body_rates, 3, layout.MAX_RATE),
+            ("rotor_speeds", layout.ROTOR_SPEEDS, rotor_speeds, 4, top),
         ):
             if value is not None:
                 shape = (self.num_swarms, self.num_drones, size)
                 low = 0 if name == "rotor_speeds" else -limit
                 state[row] = _within(name, value, shape, low, limit, there)
         if attitude is not None:
-            norms = np.linalg.norm(state[kernel.ATTITUDE], axis=2, keepdims=True)
+            norms = np.linalg.norm(state[layout.ATTITUDE], axis=2, keepdims=True)
             _within("attitude's norm", norms, norms.shape, 0.999, 1.001, there)
 
         if arena is not None:
             self.arena = extents
             self._make_settings()
         if position is not None:
-            places = state[kernel.POSITION]
-            state[kernel.BEFORE] = places
-            holding = (self._table[:, kernel.HOLDS] > 0)[:, None, None]
-            state[kernel.CENTRE] = np.where(holding, places, self._read(kernel.CENTRE, 3))
-            state[kernel.COLLIDING] = state[kernel.COLLIDED] = np.zeros_like(places[..., :1])
+            places = state[layout.POSITION]
+            state[layout.PREVIOUS_POSITION] = places
+            holding = (self._episodes["holds"] > 0)[:, None, None]
+            state[layout.CENTRE] = np.where(holding, places, self._read(layout.CENTRE, 3))
+            state[layout.COLLIDING] = state[layout.PREVIOUSLY_COLLIDING] = np.zeros_like(
+                places[..., :1]
+            )
         for row, values in state.items():
             self._write(row, np.where(there, values, self._read(row, values.shape[2])))
         self._look_around()
@@ -504,15 +498,14 @@ class Swarms:
 
     def _look_around(self) -> None:
         """Work out targets, distances, neighbours and observations of drones that were moved."""
-        self._renew_observations()
-        table = self._table
-        table[:, kernel.VISITS] = 0  # drones are no longer sorted
-        unformed = table[:, kernel.LAST_UNFORMED].copy()
-        self._advance(self._no_actions, 0, self.num_swarms, fresh=True)
+        table = self._episodes
+        table["visits"] = 0  # drones are no longer sorted
+        unformed = table["last_unformed"].copy()
+        self._advance(self._no_actions, 0, self.num_swarms, step.BEGIN)
         # Right after a reset, that is the first entry; later, the metric goes on.
-        formed = np.where(table[:, kernel.LAST_UNFORMED] < 0, unformed, table[:, kernel.STEP])
-        late = table[:, kernel.STEP] > 0
-        table[late, kernel.LAST_UNFORMED] = formed[late]
+        formed = np.where(table["last_unformed"] < 0, unformed, table["step"])
+        late = table["step"] > 0
+        table["last_unformed"][late] = formed[late]
 
     def step(self, actions: np.ndarray) -> StepResult:
         """Advance every swarm by one control step of 0.05 s.
@@ -534,16 +527,10 @@ class Swarms:
         if actions.dtype.itemsize > 4:  # large ones would become infinite; a NaN stays one
             actions = np.where(np.isfinite(actions), np.clip(actions, -1, 1), actions)
         actions = np.ascontiguousarray(actions, np.float32)
-        latest, lent = self.observations, self._renew_observations()
-        if self.num_threads == 1:
-            status = self._advance(actions, 0, self.num_swarms)
-        else:
-            status = self._advance_on_threads(actions)
-        if status != kernel.READY:
-            self.observations, self._lent = latest, lent
-        if status == kernel.NOT_STARTED:
+        status = self._step_all(actions)
+        if status == step.NOT_STARTED:
             raise RuntimeError("call reset() before step()")
-        if status == kernel.NOT_FINITE:
+        if status == step.NOT_FINITE:
             swarm, drone, rotor = np.argwhere(~np.isfinite(actions))[0]
             raise ValueError(
                 f"actions must be finite, got {actions[swarm, drone, rotor]} for rotor {rotor} of "
@@ -551,97 +538,34 @@ class Swarms:
             )
         return StepResult(self.observations, self._rewards, self._crashed, self._truncated)
 
-    # ---- observations for keeps ----------------------------------------------------------------
+    # ---- the compiled step ---------------------------------------------------------------------
 
-    def lend_observations(self) -> np.ndarray:
-        """The observations (S, N, D), for keeps: whatever comes next is written elsewhere.
-
-        That is cheaper than a copy, and as good unless some swarms alone are reset next: it shows
-        in the others' observations then what was written into these.  Memory that nobody refers to
-        any more is used again.
-        """
-        if self.num_threads > 1:  # whose helpers know one place to write to
-            return self.observations.copy()
-        self._lent = True
-        return self.observations
-
-    def _renew_observations(self) -> bool:
-        """Before some of them change: leave those that were lent.  Says whether there were any."""
-        if not self._lent:
-            return False
-        self.observations, self._lent = self._free_buffer(), False
-        return True
-
-    def _free_buffer(self) -> np.ndarray:
-        buffers = self._buffers
-        for k in range(len(buffers)):
-            if sys.getrefcount(buffers[k]) == _UNSHARED:
-                return buffers[k]
-        buffers.append(np.empty_like(self.observations))
-        del buffers[:-MOST_BUFFERS]
-        return buffers[-1]
-
-    # ---- the compiled step, and who takes part in it -------------------------------------------
-
-    def _advance(self, actions: np.ndarray, begin: int, end: int, fresh: bool = False) -> int:
-        status: int = kernel.advance(*self._arguments(actions, 0), 0, begin, end, fresh)
+    def _advance(
+        self, actions: np.ndarray, begin: int, end: int, what: int, thread: int = 0
+    ) -> int:
+        status: int = step.advance(
+            self._blocks, self._settings, self._episodes, self._motion, self.neighbours,
+            self._workspaces[thread], actions.reshape(-1), self._out, begin, end, what,
+        )  # fmt: skip
         return status
 
-    def _arguments(self, actions: np.ndarray, thread: int) -> tuple[Any, ...]:
-        return (
-            self._blocks, self._table, self._frequencies, self._rings,
-            self._lines if self.paced else None, self._settings,
-            self.neighbours, *self._workspaces[thread], actions.reshape(-1),
-            self.observations, self.final_observations, self._rewards, self.mean_rewards,
-            self._crashed, self._truncated, self._board,
-        )  # fmt: skip
-
-    def _advance_on_threads(self, actions: np.ndarray) -> int:
-        # Plain threads around a kernel that releases the GIL: unlike numba's own parallel layers
-        # they survive a fork (the child makes its own) and can be called from several threads.
-        if self._team is None or self._team.process != os.getpid():
-            self._engage_team()
-        assert self._team is not None
-        self._wait_for_team()  # left behind when the nap of the latest step was interrupted
-        np.copyto(self._shared_actions, actions)
-        self._team.wake()
-        try:
-            status = self._advance(self._shared_actions, 0, self.num_swarms)
-        except Exception:  # as NUMBA_BOUNDSCHECK raises: this step will never be complete
-            self._team = None
-            raise
-        if status != kernel.WAITING:
-            return status
-        self._wait_for_team()
-        return kernel.READY
-
-    def _engage_team(self) -> None:
-        """Threads that keep the simulator's arrays alive, but not the simulator."""
+    def _step_all(self, actions: np.ndarray) -> int:
+        """One step of every swarm, on as many threads as there are."""
         S, T = self.num_swarms, self.num_threads
-        self._board = np.zeros(kernel.CLAIMS + S + kernel.APART * T, np.int64)
-        self._board[kernel.DONE] = S
-        self._shared_actions = np.zeros((S, self.num_drones, 4), np.float32)
-        helpers = range(1, T) if kernel.COMPILED else ()
-        duties = [
-            partial(
-                kernel.advance, *self._arguments(self._shared_actions, thread), thread,
-                S * thread // T, S * (thread + 1) // T, False,
+        if T == 1:
+            return self._advance(actions, 0, S, step.CHECK | step.STEP)
+        status = self._advance(actions, 0, S, step.CHECK)
+        if status == step.READY:
+            ranges = [(S * i // T, S * (i + 1) // T) for i in range(T)]
+            self._threads.run(
+                [partial(self._advance, actions, *ranges[i], step.STEP, i) for i in range(T)]
             )
-            for thread in helpers
-        ]  # fmt: skip
-        self._team = Team(duties, partial(self._board.__setitem__, kernel.TICKET, -1))
-
-    def _wait_for_team(self) -> None:
-        assert self._team is not None
-        while self._board[kernel.DONE] < self.num_swarms:
-            if self._team.errors:
-                raise self._team.errors[0]
-            time.sleep(1e-4)
+        return status
 
     # ---- the truth -----------------------------------------------------------------------------
 
     def _read(self, row: int, count: int = 1) -> np.ndarray:
-        shape = (self.num_swarms, self._blocks_per_swarm, kernel.ROWS, kernel.LANES)
+        shape = (self.num_swarms, self._blocks_per_swarm, layout.ROWS, layout.LANES)
         rows = self._blocks.reshape(shape)[:, :, row : row + count]
         lanes = np.moveaxis(rows, 2, 3).reshape(self.num_swarms, -1, count)
         return lanes[:, : self.num_drones].copy()
@@ -649,11 +573,11 @@ class Swarms:
     def _write(self, row: int, values: np.ndarray) -> None:
         """The opposite of ``_read``."""
         count = values.shape[2]
-        shape = (self.num_swarms, self._blocks_per_swarm, kernel.ROWS, kernel.LANES)
+        shape = (self.num_swarms, self._blocks_per_swarm, layout.ROWS, layout.LANES)
         rows = self._blocks.reshape(shape)[:, :, row : row + count]
         lanes = np.moveaxis(rows, 2, 3).reshape(self.num_swarms, -1, count)
         lanes[:, : self.num_drones] = values
-        rows[...] = np.moveaxis(lanes.reshape(self.num_swarms, -1, kernel.LANES, count), 3, 2)
+        rows[...] = np.moveaxis(lanes.reshape(self.num_swarms, -1, layout.LANES, count), 3, 2)
 
     @property
     def reward_weights(self) -> RewardWeights | Mapping[str, RewardWeights]:
@@ -668,32 +592,32 @@ class Swarms:
     @property
     def position(self) -> np.ndarray:
         """(S, N, 3), m."""
-        return self._read(kernel.POSITION, 3)
+        return self._read(layout.POSITION, 3)
 
     @property
     def velocity(self) -> np.ndarray:
         """(S, N, 3), m/s."""
-        return self._read(kernel.VELOCITY, 3)
+        return self._read(layout.VELOCITY, 3)
 
     @property
     def attitude(self) -> np.ndarray:
         """(S, N, 4), unit quaternions w x y z, body to world."""
-        return self._read(kernel.ATTITUDE, 4)
+        return self._read(layout.ATTITUDE, 4)
 
     @property
     def body_rates(self) -> np.ndarray:
         """(S, N, 3), rad/s, body frame."""
-        return self._read(kernel.RATES, 3)
+        return self._read(layout.BODY_RATES, 3)
 
     @property
     def rotor_speeds(self) -> np.ndarray:
         """(S, N, 4), rad/s."""
-        return self._read(kernel.ROTORS, 4)
+        return self._read(layout.ROTOR_SPEEDS, 4)
 
     @property
     def target_position(self) -> np.ndarray:
         """(S, N, 3), m."""
-        return self._read(kernel.TARGET, 3)
+        return self._read(layout.TARGET_POSITION, 3)
 
     @property
     def target_velocity(self) -> np.ndarray:
@@ -701,48 +625,48 @@ class Swarms:
 
         In a race with a paced, the place's velocity plus 0.2 s times its acceleration.
         """
-        return self._read(kernel.TARGET_VELOCITY, 3)
+        return self._read(layout.TARGET_VELOCITY, 3)
 
     @property
     def airframes(self) -> np.ndarray:
         """(S, N, 14), each drone's parameters, columns as ``airframe.PARAMETERS``."""
-        return self._read(kernel.AIRFRAME, 14)
+        return self._read(layout.AIRFRAME, 14)
 
     @property
     def distance(self) -> np.ndarray:
         """(S, N), distance to the target, m."""
-        return self._read(kernel.DISTANCE)[..., 0]
+        return self._read(layout.DISTANCE)[..., 0]
 
     @property
     def active(self) -> np.ndarray:
         """(S, N) bool: False for drones that crashed for good."""
-        return self._read(kernel.ACTIVE)[..., 0] > 0
+        return self._read(layout.ACTIVE)[..., 0] > 0
 
     @property
     def colliding(self) -> np.ndarray:
         """(S, N) bool: came nearer to another drone than the collision distance in this step."""
-        return self._read(kernel.COLLIDING)[..., 0] > 0
+        return self._read(layout.COLLIDING)[..., 0] > 0
 
     @property
     def faults(self) -> np.ndarray:
         """(S, N) int: numerical blow-ups of each drone in this episode, contained as crashes."""
-        return self._read(kernel.FAULTS)[..., 0].astype(int)
+        return self._read(layout.FAULTS)[..., 0].astype(int)
 
     @property
     def ring_index(self) -> np.ndarray:
         """(S, N) int: the race ring each drone flies to."""
-        return self._read(kernel.RING)[..., 0].astype(int)
+        return self._read(layout.RING)[..., 0].astype(int)
 
     def rings(self, swarm: int = 0) -> np.ndarray:
         """(R, 7): centre, unit normal and radius of each race ring of a swarm, m."""
-        rings = self._rings[swarm, : self._table[swarm, kernel.NUM_RINGS]].astype(float)
+        rings = self._rings[swarm, : self._episodes["num_rings"][swarm]].astype(float)
         rings[:, 3:] /= RING_SPEED
         return np.column_stack([rings, np.full(len(rings), RING_RADIUS)])
 
     @property
     def steps(self) -> np.ndarray:
         """(S,) int: control steps since each swarm's reset."""
-        return self._table[:, kernel.STEP].copy()
+        return self._episodes["step"].copy()
 
     def metrics(self) -> dict[str, np.ndarray]:
         """Each swarm's metrics over its episode so far, arrays (S,).
@@ -764,7 +688,7 @@ class Swarms:
         The last fifth counts from the episode's ``max_steps``: before it, its metrics are NaN.
         A drone that crashed for good is never on target and has no distance (NaN when all are).
         """
-        steps = self._table[:, kernel.STEP]
+        steps = self._episodes["step"]
         late = np.maximum(steps - (self.max_steps - self.late_steps), 0)
         elapsed = np.maximum(steps, 1)
         minutes = elapsed * CONTROL_STEP / 60
@@ -775,51 +699,35 @@ class Swarms:
         def mean(row: int) -> np.ndarray:
             return self._read(row)[..., 0].astype(float).mean(axis=1)
 
-        squares = self._read(kernel.LATE_SQUARES)[..., 0].astype(float)
-        farthest = self._read(kernel.LATE_FARTHEST)[..., 0]
+        squares = self._read(layout.LATE_SQUARES)[..., 0].astype(float)
+        farthest = self._read(layout.LATE_FARTHEST)[..., 0]
         with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: no drone, no distance
             late_mean = np.where(active, squares, 0).sum(axis=1) / (remaining * np.maximum(late, 1))
-        formed_from = self._table[:, kernel.LAST_UNFORMED] + 1
+        formed_from = self._episodes["last_unformed"] + 1
         return {
-            "perf": mean(kernel.SCORE) / elapsed,
+            "perf": mean(layout.SCORE) / elapsed,
             "formation_error": np.sqrt(late_mean) * reached,
             "on_target": ((farthest < 0.10) & active).mean(axis=1) * reached,
             "within_half_metre": ((farthest < 0.5) & active).mean(axis=1) * reached,
             "time_to_form": np.where(
                 formed_from > steps, np.inf, formed_from * CONTROL_STEP
             ),
-            "collisions": mean(kernel.COLLISIONS) / minutes,
-            "collision_rate": mean(kernel.COLLISION_STEPS) / elapsed,
-            "crashes": mean(kernel.CRASHES),
-            "faults": mean(kernel.FAULTS),
-            "min_separation": self._read(kernel.SEPARATION)[..., 0].min(axis=1).astype(float),
-            "rings_per_minute": mean(kernel.RINGS) / minutes,
-            "episode_return": mean(kernel.RETURN),
+            "collisions": mean(layout.COLLISIONS) / minutes,
+            "collision_rate": mean(layout.COLLISION_STEPS) / elapsed,
+            "crashes": mean(layout.CRASHES),
+            "faults": mean(layout.FAULTS),
+            "min_separation": self._read(layout.SEPARATION)[..., 0].min(axis=1).astype(float),
+            "rings_per_minute": mean(layout.RINGS_PASSED) / minutes,
+            "episode_return": mean(layout.EPISODE_RETURN),
             "length": steps.astype(float),
         }  # fmt: skip
 
     # ---- snapshots -----------------------------------------------------------------------------
 
     _ARRAYS = (
-        "_blocks", "_table", "_frequencies", "_rings", "_lines", "observations",
+        "_blocks", "_episodes", "_frequencies", "_rings", "_lines", "observations",
         "final_observations", "_rewards", "mean_rewards", "_crashed", "_truncated", "colours",
     )  # fmt: skip
-
-    _ROW_NAMES: ClassVar[dict[int, str]] = {
-        row + i: name
-        for row, size, name in (
-            (kernel.POSITION, 3, "position"),
-            (kernel.VELOCITY, 3, "velocity"),
-            (kernel.ATTITUDE, 4, "attitude"),
-            (kernel.RATES, 3, "body_rates"),
-            (kernel.ROTORS, 4, "rotor_speeds"),
-            (kernel.ACTION, 4, "action"),
-            (kernel.TARGET, 3, "target_position"),
-            (kernel.TARGET_VELOCITY, 3, "target_velocity"),
-            *((kernel.AIRFRAME + k, 1, name) for k, name in enumerate(PARAMETERS)),
-        )
-        for i in range(size)
-    }
 
     def get_state(self) -> dict[str, Any]:
         """An exact snapshot, randomness included: plain arrays, numbers and names."""
@@ -853,10 +761,9 @@ class Swarms:
                     f"state does not fit this simulator: {name} must hold {self.num_swarms} entries"
                 )
         self._check_finite(state)
-        self._renew_observations()
         for name in self._ARRAYS:
             getattr(self, name)[...] = state[name]
-        self._table[:, kernel.VISITS] = 0  # the sort is not part of the state
+        self._episodes["visits"] = 0  # the sort is not part of the state
         self.tasks = list(state["tasks"])
         self._set_weights(range(self.num_swarms))
         for generator, saved in zip(self._generators, state["generators"], strict=True):
@@ -865,9 +772,11 @@ class Swarms:
     def _check_finite(self, state: dict[str, Any]) -> None:
         """Refuse a snapshot that holds a NaN or an infinity, and say where."""
         for name in self._ARRAYS:
+            if state[name].dtype.kind != "f":
+                continue
             finite = np.isfinite(state[name])
             if name == "_blocks":  # a separation is infinite until it has been measured
-                finite[:, kernel.SEPARATION] |= np.isposinf(state[name][:, kernel.SEPARATION])
+                finite[:, layout.SEPARATION] |= np.isposinf(state[name][:, layout.SEPARATION])
             if finite.all():
                 continue
             index = tuple(int(i) for i in np.argwhere(~finite)[0])
@@ -875,11 +784,7 @@ class Swarms:
             if name == "_blocks":
                 block, row, lane = index
                 swarm, block = divmod(block, self._blocks_per_swarm)
-                name = self._ROW_NAMES.get(row, f"row {row}")
-                place = f"of drone {block * kernel.LANES + lane} in swarm {swarm}"
+                name = layout.name_of_row(row)
+                place = f"of drone {block * layout.LANES + lane} in swarm {swarm}"
                 raise ValueError(f"state: {name} {place} must be finite, got {value}")
             raise ValueError(f"state: {name} must be finite, got {value} {place}")
-
-    def __getstate__(self) -> dict[str, Any]:
-        apart: dict[str, Any] = {"_team": None, "_board": np.zeros(0, np.int64), "_buffers": []}
-        return {**self.__dict__, **apart}

@@ -102,7 +102,7 @@ class DroneVecEnv(VecEnv):
             self._limits[:] = np.ceil(turns * self.swarms.max_steps)
         self.reset_infos = [{} for _ in range(self.num_envs)]
         self._reset_options()
-        return self.swarms.lend_observations().reshape(self.num_envs, -1)
+        return self.swarms.observations.copy().reshape(self.num_envs, -1)
 
     def step_async(self, actions: np.ndarray) -> None:
         """Take the actions (S·N, 4) of the next step.
@@ -137,7 +137,7 @@ class DroneVecEnv(VecEnv):
             if len(finished):
                 self._limits[finished] = swarms.max_steps
                 swarms.reset(which=finished)
-        observations = swarms.lend_observations().reshape(self.num_envs, -1)
+        observations = swarms.observations.copy().reshape(self.num_envs, -1)
         return observations, rewards, dones.reshape(-1), infos
 
     def _write_infos(

@@ -188,7 +188,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
     def _observations(self) -> np.ndarray:
         # Where the caller resets single swarms, the next array starts from this one.
         if self.copy and self.autoreset_mode is not AutoresetMode.DISABLED:
-            return self.swarms.lend_observations()
+            return self.swarms.observations.copy()
         return self._own(self.swarms.observations)
 
     def _own(self, array: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pygame
 
-from ..kernel import compiled
+from ..sim._jit import compiled
 
 # A drone, as shares of its reach (the distance from its middle to the rim of a rotor): at the
 # default collision distance of 1 m the reach is 0.45 m, an arm 0.30 m, a rotor 0.15 m.

@@ -1,0 +1,80 @@
+"""The rare second search: neighbours by whole distances, where keys cannot tell them apart."""
+
+import numpy as np
+
+from ._jit import jitted, merged
+from .boxes import boxes_within, measure_gaps
+from .layout import (
+    BOX_NEARBY,
+    FAR,
+    FARTHEST,
+    INDEX,
+    LANES,
+    NEARBY_TILE,
+    NEAREST_KEYS,
+    ONE,
+    POSITION,
+    TILE_INDEX,
+    ZERO,
+)  # fmt: skip
+from .pairs import squared_distance
+from .simd import columns_of, greatest, key_of, load3, lowest, tile_of, view, within
+
+
+@merged
+def keep_nearer(rows, index, place, after, own, seen):
+    """Keep in each lane of ``seen`` the nearest of the drones offered, ties by index.
+
+    Only those beyond ``after``, a squared distance and an index, count, and not one's ``own``.
+    """
+    last, last_index = after
+    for lane in range(LANES):
+        squared, label = squared_distance(rows, lane, place), rows[index, lane]
+        best, nearest = seen[0, lane], seen[1, lane]
+        fresh = (squared > last) | ((squared == last) & (label > last_index))
+        better = (squared < best) | ((squared == best) & (label < nearest))
+        taken = fresh & better & (label != own)
+        seen[0, lane] = squared if taken else best
+        seen[1, lane] = label if taken else nearest
+
+
+@jitted
+def search_exactly(swarm, index, this, wanted, tiling, nearby, scratch):
+    """One lane's nearest drones by whole distances.
+
+    With tiles they are among the first ``nearby`` ones of ``BOX_NEARBY``.
+    """
+    block, seen, mask = view(swarm.blocks, index), columns_of(scratch), swarm.mask
+    place, own = load3(block, POSITION, this), block[INDEX, this]
+    limit = key_of(block[NEAREST_KEYS + wanted, this], mask, ~mask)  # what it may have stood for
+    if tiling is not None:
+        measure_gaps(tiling[1], nearby, BOX_NEARBY, place + place)
+    for rank in range(wanted + 1):
+        block[NEAREST_KEYS + rank, this] = FARTHEST
+    after = (-ONE, -ONE)
+    for rank in range(wanted):
+        for lane in range(LANES):
+            seen[0, lane], seen[1, lane] = FAR, -ONE
+        if tiling is not None:
+            tiles, boxes = tiling[0], tiling[1]
+            for start in range(0, nearby, LANES):
+                bits = boxes_within(boxes, start, nearby, limit)
+                while bits != 0:
+                    tile = tile_of(tiles, int(boxes[NEARBY_TILE, start + lowest(bits)]))
+                    keep_nearer(tile, TILE_INDEX, place, after, own, seen)
+                    bits &= bits - 1
+        else:
+            for theirs in range(swarm.first, swarm.first + swarm.num_blocks):
+                keep_nearer(view(swarm.blocks, theirs), INDEX, place, after, own, seen)
+        for lane in range(LANES):
+            seen[2, lane] = -seen[0, lane]
+        least = -greatest(scratch, 2 * LANES)
+        bits = within(scratch, 0, least)
+        found = seen[1, lowest(bits)]
+        while bits != 0:
+            found = min(found, seen[1, lowest(bits)])
+            bits &= bits - 1
+        if found < ZERO:
+            break
+        block[NEAREST_KEYS + rank, this] = key_of(least, mask, np.int32(found))
+        after = (least, found)

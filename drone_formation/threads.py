@@ -1,0 +1,39 @@
+"""Threads that share the steps of one simulator, whose compiled code releases the interpreter."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+
+
+class Threads:
+    """The caller's thread and ``helpers`` more; they start when they are first needed.
+
+    A fork has no threads but its own, and so has a copy or an unpickled one: each starts anew.
+    """
+
+    def __init__(self, helpers: int) -> None:
+        self.helpers = helpers
+        self._pool: ThreadPoolExecutor | None = None
+        self._process = 0
+
+    def run(self, duties: Sequence[Callable[[], object]]) -> None:
+        """Do all duties, the first on the caller's thread; return when the last is done."""
+        if self._pool is None or self._process != os.getpid():
+            self._pool = ThreadPoolExecutor(self.helpers, thread_name_prefix="drone_formation")
+            self._process = os.getpid()
+        futures = [self._pool.submit(duty) for duty in duties[1:]]
+        try:
+            duties[0]()
+        finally:  # also when interrupted: nothing may be written behind the caller's back
+            wait(futures)
+        for future in futures:
+            future.result()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"helpers": self.helpers}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["helpers"])  # type: ignore[misc]
