@@ -15,8 +15,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from . import course, kernel, observation, validation
+from . import kernel, observation, validation
 from .airframe import CONTROL_STEP, PARAMETERS, Airframe, Randomization
+from .racing import course
 from .reward import RewardWeights
 from .tasks import HARMONICS, RING_RADIUS, RING_SPEED, TASKS, Plan, Planner, num_rings
 from .team import Team

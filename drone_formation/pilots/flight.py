@@ -28,8 +28,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..airframe import CONTROL_STEP
-from ..curves import DOWN, LATERAL, TURN, UP
 from ..kernel import compiled
+from ..racing.curves import DOWN, LATERAL, TURN, UP
 
 #: Plans are compared on a grid of times, s; the last is how far ahead conflicts are looked for.
 GRID, SAMPLES = 0.1, 128

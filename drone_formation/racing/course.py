@@ -1,8 +1,8 @@
-"""Timetables for races: one closed curve through all rings, and a place on it for every drone.
+"""Paced races: one closed curve through all rings, and a place on it for every drone.
 
-A race with a timetable is a formation that moves: places are strung along one closed curve, equally
-far apart in time, and follow each other around it.  Whoever keeps its place passes every ring and
-meets nobody.  Simulator and classical pilot share what is here.
+A paced race is a formation that moves: places are strung along one closed curve, equally far apart
+in time, and follow each other around it.  A drone which keeps its place passes every ring and has
+no conflict.  The simulator and the classical pilot share what is here.
 
 The curve is a Fourier series in time, through every ring's plane within its radius, with the least
 mean square of acceleration and jerk (compare Mellinger & Kumar, "Minimum snap trajectory
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .airframe import PARAMETERS
+from ..airframe import PARAMETERS
 from .curves import DOWN, LATERAL, LIMITS, TURN, UP, along_curve, bends, relax, separation, strain
 
 #: Greatest downward acceleration on a course, m/s².
@@ -160,10 +160,10 @@ def pace(
     airframes: np.ndarray,
     collision_distance: float,
 ) -> Course:
-    """The course that ``Swarms(paced=True)`` has drones fly who start at rest (N, 3), m.
+    """The course that ``Swarms(paced=True)`` has drones fly, from rest at starts (N, 3), m.
 
-    It is quicker than the classical pilot's, who has to keep more in hand; its places come by
-    their first rings later, and are so far apart that keeping them is no conflict.
+    It is quicker than that of the classical pilot, which has to keep more in hand; its places come
+    by their first rings later, and are so far apart that keeping them is no conflict.
     """
     return Course(
         rings, first_ring, airframes, collision_distance,
@@ -175,7 +175,7 @@ def joining_times(rings: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """When drones should be in places that come by given rings then, one each: (N,), s.
 
     A trained policy takes five seconds to its place, more where a drone has far to fly or comes
-    from the side that its ring is passed to; whoever is late has to wait for the next lap.
+    from the side that its ring is passed to; a drone which is late has to wait for the next lap.
     """
     ways = rings[:, :3] - starts
     distance = np.linalg.norm(ways, axis=1)
