@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..airframe import PARAMETERS
+from ..trajectories import Trajectory
 from .curves import DOWN, LATERAL, LIMITS, TURN, UP, along_curve, bends, relax, separation, strain
 
 #: Greatest downward acceleration on a course, m/s².
@@ -31,6 +32,8 @@ SETTLING_ROUNDS = 10
 ROUNDS, MORE = 40, 5
 #: How many lines a course has at most.
 MOST_LINES = 7
+#: By how much the velocities shown run ahead of the places, s.
+LEAD = 0.2
 
 
 def limits(airframes: np.ndarray, down: float = 4.5) -> np.ndarray:
@@ -272,3 +275,17 @@ class Fit:
             lap *= slower.max()
         slower = slower.reshape(-1, samples).max(axis=1)
         return lap, slower, speed.reshape(-1, samples).mean(axis=1) * self.shares
+
+
+def course_trajectory(course: Course) -> Trajectory:
+    """The places on a course as a trajectory: that of every drone, head start included.
+
+    It leads by ``LEAD``: a drone has to lean before a bend, and would not see it coming.
+    """
+    lines, rate = course.curve.lines[course.line], 2 * np.pi / course.curve.lap  # (N, 1 + 2 H, 3)
+    harmonics = lines.shape[1] // 2
+    cosine, sine = lines[:, 1 : 1 + harmonics], lines[:, 1 + harmonics :]
+    return Trajectory.trailing(
+        np.arange(1, harmonics + 1), cosine.swapaxes(0, 1), sine.swapaxes(0, 1),
+        rate * course.head_start, rate, centre=lines[:, 0], lead=LEAD,
+    )  # fmt: skip
