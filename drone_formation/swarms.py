@@ -17,10 +17,13 @@ import numpy as np
 
 from . import kernel, observation, validation
 from .airframe import CONTROL_STEP, PARAMETERS, Airframe, Randomization
+from .planner import Plan, Planner
 from .racing import course
+from .registration import resolve_task
 from .reward import RewardWeights
-from .tasks import HARMONICS, RING_RADIUS, RING_SPEED, TASKS, Plan, Planner, num_rings
+from .tasks import RING_RADIUS, RING_SPEED, TASKS, Task
 from .team import Team
+from .trajectories import HARMONICS
 
 MAX_DRONES = 4096
 #: Buffers of observations that are kept for use; who keeps more observations has them alone.
@@ -61,13 +64,20 @@ def _reward(name: str, value: Any) -> RewardWeights | dict[str, RewardWeights]:
     if isinstance(value, Mapping):
         return {
             validation.choice(f"{name}: a task", task, TASKS): validation.instance(
-                f"{name} of {task}", weights, RewardWeights, RewardWeights()
+                f"{name} of {task}", weights, RewardWeights, TASKS[task].reward
             )
             for task, weights in value.items()
         }
     if not isinstance(value, RewardWeights):
         raise TypeError(f"{name} must be RewardWeights or a mapping to them, got {value!r}")
     return value
+
+
+def _own_reward(task: Task) -> RewardWeights | dict[str, RewardWeights]:
+    """What a task pays; for a mixture whose tasks pay differently, by their names."""
+    weights = {member.name: member.reward for member in task.members}
+    first, *others = weights.values()
+    return weights if any(other != first for other in others) else first
 
 
 def _within(
@@ -105,7 +115,7 @@ class Swarms:
     however many swarms are stepped beside it and on however many threads.
 
     Args:
-        task: a name in ``drone_formation.tasks.TASKS``: "flag", "cube", ...
+        task: a name, "flag", an id, "DroneFlag-v0", "package.module:attribute" or a ``Task``.
         num_swarms: S.
         num_drones: N, 1 to 4,096; for a formation of your own, the number of its points.
         seed: an integer s (swarm k gets s + k), a sequence of S integers, or None (unpredictable).
@@ -117,8 +127,8 @@ class Swarms:
         assignment: "fixed" (drone i flies to slot i) or "optimal" (least summed squared distance).
         neighbours: how many of the nearest drones are observed, 0 to 8.
         collision_distance: m, between centres, 0.01 to 100.
-        reward: weights of the reward's terms; for a mixed task also a mapping from the names of
-            its tasks to weights, those not named having the default ones.
+        reward: weights of the reward's terms, None for those of the task; for a mixed task also a
+            mapping from the names of its tasks to weights, those not named having their own.
         crash: what becomes of a drone that leaves the arena: "respawn" (put back at random) or
             "terminate" (gone until the reset).
         num_threads: threads that share the swarms.
@@ -127,6 +137,7 @@ class Swarms:
             as a slot is in a formation; without, it is the next ring.  Other tasks have none.
         points: (N, 3) slots for the task "formation", m; None draws random ones per episode.
         colours: (N, 3) uint8 colours of these slots.
+        arena: (3,) half extents of the arena, m; None for as large as the formation needs.
 
     Raises:
         ValueError, TypeError: an argument is not allowed; the message names it.
@@ -138,7 +149,7 @@ class Swarms:
 
     def __init__(
         self,
-        task: str = "flag",
+        task: str | Task = "flag",
         num_swarms: int = 1,
         num_drones: int | None = None,
         *,
@@ -157,8 +168,10 @@ class Swarms:
         paced: bool = False,
         points: Any = None,
         colours: Any = None,
+        arena: Any = None,
     ) -> None:
-        self.task = validation.choice("task", task, TASKS)
+        self._task = resolve_task(task)
+        self.task = self._task.name
         self.num_swarms = validation.integer("num_swarms", num_swarms, 1)
         self.max_steps = validation.integer("max_steps", max_steps, 1)
         self.airframe = validation.instance("airframe", airframe, Airframe, Airframe())
@@ -174,10 +187,12 @@ class Swarms:
             raise ValueError(
                 f"collision_distance must be from 0.01 to 100, got {collision_distance!r}"
             )
-        self._reward_weights = _reward("reward", RewardWeights() if reward is None else reward)
+        self._reward_weights = _reward(
+            "reward", _own_reward(self._task) if reward is None else reward
+        )
         self.crash = validation.choice("crash", crash, ("respawn", "terminate"))
         self.num_threads = validation.integer("num_threads", num_threads, 1)
-        self.paced = validation.boolean("paced", paced) and TASKS[task].races
+        self.paced = validation.boolean("paced", paced) and self._task.races
         points, colours = self._own_formation(points, colours, num_drones)
         self._check_flyable(self.airframe.fastest_rate * (1.3 if self.randomization else 1.0))
         if self.randomization and self.randomization.weakest(self.airframe) <= 1:
@@ -187,7 +202,7 @@ class Swarms:
             )
 
         self._planner = Planner(
-            task, self.num_drones, self.collision_distance, assignment, points, colours
+            self._task, self.num_drones, self.collision_distance, assignment, points, colours, arena
         )
         self.arena: np.ndarray = self._planner.arena.copy()  #: half extents (3,), m
 
@@ -196,10 +211,11 @@ class Swarms:
         self._blocks = np.zeros((S * self._blocks_per_swarm, kernel.ROWS, kernel.LANES), np.float32)
         self._table = np.zeros((S, kernel.SWARM_COLUMNS), np.int64)
         self._frequencies = np.zeros((S, HARMONICS, 2))
-        self._rings = np.zeros((S, num_rings(N), 6), np.float32)
+        rings = max(self._planner.num_rings, 1)
+        self._rings = np.zeros((S, rings, 6), np.float32)
         lines = course.MOST_LINES if self.paced else 0
-        self._lines = np.zeros((S, lines, 1 + 2 * num_rings(N), 3), np.float32)
-        self.tasks = [task] * S  #: name of each swarm's present task
+        self._lines = np.zeros((S, lines, 1 + 2 * rings, 3), np.float32)
+        self.tasks = [self.task] * S  #: name of each swarm's present task
         self._settings = np.zeros((S, kernel.SETTINGS), np.float32)
         self._make_settings()
         self._orders = np.zeros((S, self._blocks_per_swarm * kernel.LANES), np.int32)
@@ -235,7 +251,7 @@ class Swarms:
                 "num_drones", 64 if num_drones is None else num_drones, 1, MAX_DRONES
             )
             return None, None
-        if self.task != "formation":
+        if not self._task.accepts_points:
             raise ValueError(f'points are for the task "formation", not {self.task!r}')
         points = validation.points("points", points)
         self.num_drones = validation.integer("the number of points", len(points), 1, MAX_DRONES)
@@ -279,7 +295,7 @@ class Swarms:
         for swarm in which:
             weights = self._reward_weights
             if not isinstance(weights, RewardWeights):
-                weights = weights.get(self.tasks[swarm], RewardWeights())
+                weights = weights.get(self.tasks[swarm], TASKS[self.tasks[swarm]].reward)
             self._settings[swarm, kernel.WEIGHTS : kernel.WEIGHTS + 9] = weights.as_row()
 
     def _workspace(self) -> tuple[Any, ...]:
@@ -350,10 +366,14 @@ class Swarms:
         entry[kernel.RANDOM_KEY] = rng.integers(2**63)
         entry[kernel.HOLDS] = plan.holds
         entry[kernel.NUM_RINGS] = len(plan.rings)
-        entry[kernel.HARMONICS_USED] = np.count_nonzero(plan.frequencies)
-        self._frequencies[swarm, :, 0] = plan.frequencies
-        self._frequencies[swarm, :, 1] = plan.frequencies * CONTROL_STEP
-        self.tasks[swarm] = plan.task
+        frequencies, harmonics = plan.trajectory.frequencies, plan.trajectory.harmonic_rows()
+        if len(frequencies) > HARMONICS or plan.trajectory.path is not None:
+            raise ValueError(f"{plan.task}: its trajectory has more than {HARMONICS} harmonics")
+        entry[kernel.HARMONICS_USED] = len(frequencies)
+        self._frequencies[swarm] = 0
+        self._frequencies[swarm, : len(frequencies), 0] = frequencies
+        self._frequencies[swarm, : len(frequencies), 1] = frequencies * CONTROL_STEP
+        self.tasks[swarm] = plan.task.name
         self._set_weights([swarm])
         self.colours[swarm] = plan.colours
 
@@ -374,11 +394,10 @@ class Swarms:
         lanes[kernel.SEPARATION] = np.inf
         lanes[kernel.NAME] = np.arange(lanes.shape[1])
         lanes[kernel.LANE] = lanes[kernel.NAME] % kernel.LANES
-        lanes[kernel.CENTRE : kernel.CENTRE + 3, :N] = plan.centre.T
-        for row, coefficients in ((kernel.COSINE, plan.cosine), (kernel.SINE, plan.sine)):
-            lanes[row : row + 3 * HARMONICS, :N] = np.swapaxes(coefficients, 1, 2).reshape(
-                3 * HARMONICS, -1
-            )
+        lanes[kernel.CENTRE : kernel.CENTRE + 3, :N] = plan.trajectory.centre.T
+        for h, rows in enumerate(harmonics):
+            lanes[kernel.COSINE + 3 * h : kernel.COSINE + 3 * h + 3, :N] = rows[:3]
+            lanes[kernel.SINE + 3 * h : kernel.SINE + 3 * h + 3, :N] = rows[3:]
         if len(plan.rings):
             self._set_rings(swarm, plan)
             lanes[kernel.RING, :N] = plan.first_ring

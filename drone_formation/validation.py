@@ -79,3 +79,14 @@ def colours(name: str, value: Any, count: int) -> np.ndarray:
     if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > 255:
         raise ValueError(f"{name} must be integers from 0 to 255, got {array.dtype} {value!r}")
     return array.astype(np.uint8)
+
+
+def within(name: str, array: np.ndarray, low: float, high: float) -> np.ndarray:
+    """An array whose numbers are all from ``low`` to ``high``."""
+    bad = ~((array >= low) & (array <= high))  # a NaN, too
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"{name} must be finite and from {low:g} to {high:g}, got {array[index]} at {index}"
+        )
+    return array
