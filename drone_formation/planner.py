@@ -56,6 +56,7 @@ class Planner:
     Attributes:
         arena: half extents (3,) of the arena, m.
         num_rings: R of the race with the most rings; 0 where there is none.
+        pays: what each task that may be drawn pays, by its name.
 
     Raises:
         ValueError, TypeError: drones could not fly the formation: two slots are too close, or the
@@ -90,6 +91,7 @@ class Planner:
             (member, Setting(layout, self.arena, self.separation) if layout else None)
             for member, layout in layouts
         ]
+        self.pays = {member.name: member.reward for member in (task, *task.members)}
         probe = np.random.default_rng(0)
         self.num_rings = max(
             len(self._rings(member, setting, probe)) if setting and member.rings else 0

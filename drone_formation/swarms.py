@@ -295,7 +295,7 @@ class Swarms:
         for swarm in which:
             weights = self._reward_weights
             if not isinstance(weights, RewardWeights):
-                weights = weights.get(self.tasks[swarm], TASKS[self.tasks[swarm]].reward)
+                weights = weights.get(self.tasks[swarm], self._planner.pays[self.tasks[swarm]])
             self._settings[swarm, kernel.WEIGHTS : kernel.WEIGHTS + 9] = weights.as_row()
 
     def _workspace(self) -> tuple[Any, ...]:

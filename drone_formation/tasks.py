@@ -261,7 +261,7 @@ class Task:
     @property
     def built_in(self) -> bool:
         """Whether it comes with the package, whose tests have proven it feasible."""
-        return BUILT_IN.get(self.name) is self
+        return BUILT_IN.get(self.name) == self
 
 
 def _margin(name: str, value: Any) -> tuple[float, float, float]:

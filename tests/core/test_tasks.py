@@ -39,9 +39,10 @@ def test_feasibility_is_looked_at():
         points = setting.formation.points
         return Trajectory(points, 0 * points[None], points[None], np.array([0.1]))
 
-    with pytest.raises(ValueError, match=r"targets at 7 s: point .* is outside the arena of half"):
+    with pytest.raises(ValueError, match=r"targets at 10 s: point .* is outside the arena of half"):
         check_task(Task("leaving", formation=flag.formation, trajectory=leaving))
-    check_task(Task("leaving", formation=flag.formation, trajectory=leaving, margin=(0, 10, 10)))
+    roomy = Task("leaving", formation=flag.formation, trajectory=leaving, margin=(0, 10, 10))
+    check_task(roomy, seconds=30)
 
 
 @pytest.mark.parametrize("task", [task for task in TASKS if not TASKS[task].of])
