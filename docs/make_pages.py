@@ -86,7 +86,7 @@ def description(task: Task) -> list[str]:
     if task.formation is not None and task.name != "race":
         parts += prose(task.formation)
     if task.formation is not None:
-        parts += prose(task.motion) or ["Its targets stand still."]
+        parts += prose(task.rings or task.trajectory)
     if task.of:
         links = ", ".join(f"[{name}]({name}.md)" for name in task.of)
         parts.append(f"All with the same chance: {links}. They share one arena.")

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from . import observation
-from .sim import layout
 from .pilots.trained import load_pilot
+from .sim import layout
 from .swarms import Swarms
 
 #: What can be measured; the first is what is measured unless another is asked for.

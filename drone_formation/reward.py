@@ -24,8 +24,8 @@ class RewardWeights:
         - spin       * (squared body rates, rad²/s²)
         - crash      * (1 when the drone leaves the arena)
 
-    ``conflict`` is the length of the observation's ``conflict_0`` (see ``observation.py``): it looks
-    ahead along straight lines, as collision avoidance by velocity obstacles does (Fiorini &
+    ``conflict`` is the length of the observation's ``conflict_0`` (see ``observation.py``): it
+    looks ahead along straight lines, as collision avoidance by velocity obstacles does (Fiorini &
     Shiller, 1998).  Drones at rest on their targets are far enough apart to cost nothing.
 
     ``collision`` costs before there is one, because a policy for which a miss is as good as a mile

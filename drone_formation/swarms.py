@@ -3,78 +3,29 @@
 from __future__ import annotations
 
 import secrets
-import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import course, observation, validation
-from .airframe import CONTROL_STEP, PARAMETERS, Airframe, Randomization
+from . import episodes, observation, placing, snapshots, validation
+from .airframe import CONTROL_STEP, Airframe, Randomization
+from .batch import Batch
+from .control import CONTROL_MODES
+from .disturbances import Wind
+from .ground_truth import GroundTruth
+from .metrics import late_steps
+from .observation import MAX_NEIGHBOURS, Slice, observation_table
+from .planner import Planner, assign
+from .registration import resolve_task
 from .reward import RewardWeights
 from .sim import layout, step
-from .sim._jit import COMPILED
-from .tasks import HARMONICS, RING_RADIUS, RING_SPEED, TASKS, Plan, Planner, num_rings
-from .threads import Threads
+from .tasks import RING_RADIUS, TASKS, Task
+from .terms import ObservationTerm, RewardTerm
+from .trajectories import Trajectory
 
 MAX_DRONES = 4096
-
-#: What the simulator is compiled for: whether swarms are large, and whether they have a timetable.
-_compiled_for: set[tuple[bool, ...]] = set()
-
-
-@contextmanager
-def _compiling(*kind: bool) -> Iterator[None]:
-    """Around a first call, which compiles: tell a user who waits, and let it be quick."""
-    if kind in _compiled_for or not COMPILED:
-        yield
-        return
-    text = "drone_formation: compiling the simulator (once; later starts read it from a cache)"
-    timer = threading.Timer(2.0, print, [text], {"file": sys.stderr, "flush": True})
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-        _compiled_for.add(kind)
-    finally:
-        timer.cancel()
-
-
-def _reward(name: str, value: Any) -> RewardWeights | dict[str, RewardWeights]:
-    """``value``: weights, or those of some tasks by name."""
-    if isinstance(value, Mapping):
-        return {
-            validation.choice(f"{name}: a task", task, TASKS): validation.instance(
-                f"{name} of {task}", weights, RewardWeights, RewardWeights()
-            )
-            for task, weights in value.items()
-        }
-    if not isinstance(value, RewardWeights):
-        raise TypeError(f"{name} must be RewardWeights or a mapping to them, got {value!r}")
-    return value
-
-
-def _within(
-    name: str, value: Any, shape: tuple[int, ...], low: Any, high: Any, there: Any = True
-) -> np.ndarray:
-    """``value`` as an array of a shape, finite and within its limits where ``there``."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "iuf":
-        raise TypeError(f"{name} must be an array of numbers, got {value!r}")
-    if array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-    allowed = (np.isfinite(array) & (array >= low) & (array <= high)) | ~np.asarray(there)
-    if not allowed.all():
-        index = tuple(int(i) for i in np.argwhere(~allowed)[0])
-        least, most = (np.broadcast_to(limit, shape)[index] for limit in (low, high))
-        raise ValueError(
-            f"{name} must be finite and from {least:g} to {most:g}, got {array[index]} at {index}"
-        )
-    return np.where(there, array, 0).astype(np.float64)
 
 
 class StepResult(NamedTuple):
@@ -86,47 +37,54 @@ class StepResult(NamedTuple):
     truncated: np.ndarray  #: (S,) bool, the episode has lasted ``max_steps``
 
 
-class Swarms:
+class Swarms(GroundTruth):
     """``num_swarms`` swarms of ``num_drones`` drones each, in one task.
 
     Swarm k's random stream depends on its own seed alone, so its numbers are bitwise the same
     however many swarms are stepped beside it and on however many threads.
 
     Args:
-        task: a name in ``drone_formation.tasks.TASKS``: "flag", "cube", ...
+        task: a name, "flag", an id, "DroneFlag-v0", "package.module:attribute" or a ``Task``.
         num_swarms: S.
         num_drones: N, 1 to 4,096; for a formation of your own, the number of its points.
         seed: an integer s (swarm k gets s + k), a sequence of S integers, or None (unpredictable).
         max_steps: control steps per episode.
         airframe: the drones' physical parameters.
         randomization: how they vary from drone to drone; None for not at all.
-        control: what actions mean; "motor": one number per rotor, 0 hovers.
+        control: what actions mean; see ``drone_formation.control``: "motor", one number per rotor,
+            0 hovers; "body_rates", collective thrust and three body rates.
+        disturbances: a ``Wind``; None for still air.
         substeps: Runge-Kutta steps per control step of 0.05 s.
-        assignment: "fixed" (drone i flies to slot i) or "optimal" (least summed squared distance).
+        assignment: "fixed" (drone i flies to slot i) or "optimal" (least summed squared distance
+            from where drones are: at the reset, after ``place`` and after ``set_targets``).
         neighbours: how many of the nearest drones are observed, 0 to 8.
         collision_distance: m, between centres, 0.01 to 100.
-        reward: weights of the reward's terms; for a mixed task also a mapping from the names of
-            its tasks to weights, those not named having the default ones.
+        reward: weights of the reward's terms, None for those of the task; for a mixed task also a
+            mapping from the names of its tasks to weights, those not named having their own.
+        reward_terms, observation_terms: of the user's own, besides those of the task.
         crash: what becomes of a drone that leaves the arena: "respawn" (put back at random) or
             "terminate" (gone until the reset).
         num_threads: threads that share the swarms.
-        paced: in a race, whether every drone has a place on one common course through all
-            rings, which moves and keeps clear of the others' places.  Its target is that place,
-            as a slot is in a formation; without, it is the next ring.  Other tasks have none.
+        paced: in a race, whether every drone has a place on one common course through all rings,
+            which moves and keeps clear of the others' places.  Its target is that place, as a slot
+            is in a formation; without, it is the next ring.  Other tasks have none.
         points: (N, 3) slots for the task "formation", m; None draws random ones per episode.
         colours: (N, 3) uint8 colours of these slots.
+        arena: (3,) half extents of the arena, m; None for as large as the formation needs.
 
     Raises:
         ValueError, TypeError: an argument is not allowed; the message names it.
 
-    The truth is readable at any time, as fresh arrays in the world frame and SI units:
+    The ground-truth state is readable at any time, as fresh arrays in the world frame and SI units:
     ``position``, ``velocity``, ``attitude`` (quaternion w x y z, body to world), ``body_rates``
     (body frame), ``rotor_speeds``, ``target_position``, ``target_velocity``, each (S, N, ...).
+    Drones that are gone read NaN.
     """
 
+    # Twenty-one arguments: they are the keywords that every id and view shares.
     def __init__(
         self,
-        task: str = "flag",
+        task: str | Task = "flag",
         num_swarms: int = 1,
         num_drones: int | None = None,
         *,
@@ -135,85 +93,54 @@ class Swarms:
         airframe: Airframe | None = None,
         randomization: Randomization | None = None,
         control: str = "motor",
+        disturbances: Wind | None = None,
         substeps: int = 1,
         assignment: str = "fixed",
-        neighbours: int = 2,
+        neighbours: int = 4,
         collision_distance: float = 1.0,
         reward: RewardWeights | Mapping[str, RewardWeights] | None = None,
+        reward_terms: Sequence[RewardTerm] = (),
+        observation_terms: Sequence[ObservationTerm] = (),
         crash: str = "respawn",
         num_threads: int = 1,
-        paced: bool = False,
+        paced: bool = True,
         points: Any = None,
         colours: Any = None,
+        arena: Any = None,
     ) -> None:
-        self.task = validation.choice("task", task, TASKS)
+        self._task = resolve_task(task)
+        self.task = self._task.name
         self.num_swarms = validation.integer("num_swarms", num_swarms, 1)
         self.max_steps = validation.integer("max_steps", max_steps, 1)
         self.airframe = validation.instance("airframe", airframe, Airframe, Airframe())
         self.randomization = validation.instance(
             "randomization", randomization, Randomization, None
         )
-        self.control = validation.choice("control", control, ("motor",))
+        self.control = validation.choice("control", control, CONTROL_MODES)
+        self.disturbances = validation.instance("disturbances", disturbances, Wind, None)
         self.substeps = validation.integer("substeps", substeps, 1)
         self.assignment = validation.choice("assignment", assignment, ("fixed", "optimal"))
-        self.neighbours = validation.integer("neighbours", neighbours, 0, layout.MAX_NEIGHBOURS)
+        self.neighbours = validation.integer("neighbours", neighbours, 0, MAX_NEIGHBOURS)
         self.collision_distance = validation.positive("collision_distance", collision_distance)
         if not 0.01 <= self.collision_distance <= 100:
             raise ValueError(
                 f"collision_distance must be from 0.01 to 100, got {collision_distance!r}"
             )
-        self._reward_weights = _reward("reward", RewardWeights() if reward is None else reward)
         self.crash = validation.choice("crash", crash, ("respawn", "terminate"))
         self.num_threads = validation.integer("num_threads", num_threads, 1)
-        self.paced = validation.boolean("paced", paced) and TASKS[task].races
+        self.paced = validation.boolean("paced", paced) and self._task.races
+        self._reward = _checked_reward("reward", reward)
+        self.reward_terms = _checked_terms("reward_terms", reward_terms, RewardTerm, self._task)
+        self.observation_terms = _checked_terms(
+            "observation_terms", observation_terms, ObservationTerm, self._task
+        )
         points, colours = self._own_formation(points, colours, num_drones)
-        self._check_flyable(self.airframe.fastest_rate * (1.3 if self.randomization else 1.0))
-        if self.randomization and self.randomization.weakest(self.airframe) <= 1:
-            raise ValueError(
-                "randomization can draw drones too weak to hover around this airframe: "
-                f"thrust-to-weight {self.randomization.weakest(self.airframe):.2f}"
-            )
-
+        placing.check_flyable(self.airframe, self.randomization, self.substeps)
         self._planner = Planner(
-            task, self.num_drones, self.collision_distance, assignment, points, colours
+            self._task, self.num_drones, self.collision_distance, assignment, points, colours, arena
         )
         self.arena: np.ndarray = self._planner.arena.copy()  #: half extents (3,), m
-
-        S, N = self.num_swarms, self.num_drones
-        self._blocks_per_swarm = -(-N // layout.LANES)
-        self._blocks = np.zeros((S * self._blocks_per_swarm, layout.ROWS, layout.LANES), np.float32)
-        self._episodes = np.zeros(S, layout.EPISODE)
-        self._frequencies = np.zeros((S, HARMONICS, 2))
-        self._rings = np.zeros((S, num_rings(N), 6), np.float32)
-        lines = course.MOST_LINES if self.paced else 0
-        self._lines = np.zeros((S, lines, 1 + 2 * num_rings(N), 3), np.float32)
-        self.tasks = [task] * S  #: name of each swarm's present task
-        self._settings = np.zeros(S, layout.SETTINGS)
-        self._make_settings()
-        self._orders = np.zeros((S, self._blocks_per_swarm * layout.LANES), np.int32)
-        #: of each thread
-        self._workspaces = [self._workspace() for _ in range(self.num_threads)]
-        self.observations = np.zeros(
-            (S, N, observation.observation_size(self.neighbours)), np.float32
-        )
-        #: what a drone that crashed in the latest step saw before it was put back, (S, N, D)
-        self.final_observations = np.zeros_like(self.observations)
-        self._rewards = np.zeros((S, N), np.float32)
-        #: (S,) float64, of the latest step: over the drones of each swarm that flew in it
-        self.mean_rewards = np.zeros(S)
-        self._crashed = np.zeros((S, N), np.bool_)
-        self._truncated = np.zeros(S, np.bool_)
-        self.colours = np.zeros((S, N, 3), np.uint8)  #: (S, N, 3) RGB, of each drone's slot
-        self._no_actions = np.zeros(0, np.float32)
-        self._motion = step.Motion(
-            self._frequencies, self._rings, self._lines if self.paced else None
-        )
-        self._out = step.Outputs(
-            self.observations, self.final_observations, self._rewards, self.mean_rewards,
-            self._crashed, self._truncated,
-        )  # fmt: skip
-        self._threads = Threads(self.num_threads - 1)
-        self._seed(secrets.randbits(63) if seed is None else seed)
+        self._build(secrets.randbits(63) if seed is None else seed)
 
     # ---- construction --------------------------------------------------------------------------
 
@@ -227,8 +154,9 @@ class Swarms:
                 "num_drones", 64 if num_drones is None else num_drones, 1, MAX_DRONES
             )
             return None, None
-        if self.task != "formation":
-            raise ValueError(f'points are for the task "formation", not {self.task!r}')
+        if not any(member.accepts_points for member in self._task.members):
+            accept = ", ".join(repr(task.name) for task in TASKS.values() if task.accepts_points)
+            raise ValueError(f"points are for the task {accept}, not {self.task!r}")
         points = validation.points("points", points)
         self.num_drones = validation.integer("the number of points", len(points), 1, MAX_DRONES)
         if num_drones is not None and num_drones != self.num_drones:
@@ -239,58 +167,75 @@ class Swarms:
             colours = validation.colours("colours", colours, len(points))
         return points, colours
 
-    def _check_flyable(self, fastest: float) -> None:
-        """Refuse motions that decay so fast, 1/s, that the integration would blow up."""
-        # Beyond 2.78, classical Runge-Kutta amplifies a decaying mode; stay clear of it.
-        if fastest * CONTROL_STEP / self.substeps > 2.5:
-            needed = int(np.ceil(fastest * CONTROL_STEP / 2.5))
-            raise ValueError(
-                f"substeps must be {needed} or more for this airframe (its fastest motion decays "
-                f"at {fastest:.0f}/s), got {self.substeps}"
-            )
+    def _build(self, seed: int | Sequence[int]) -> None:
+        """Make the arrays, once all arguments have been found sound."""
+        S, N = self.num_swarms, self.num_drones
+        wind = None if self.disturbances is None else np.array(self.disturbances.velocity)
+        self._batch = batch = Batch(
+            S, N, self.neighbours, self._planner.num_rings, self.num_threads, wind
+        )
+        self.tasks = [self.task] * S  #: name of each swarm's present task
+        self.colours = np.zeros((S, N, 3), np.uint8)  #: (S, N, 3) RGB, of each drone's slot
+        #: (S,) float64, of the latest step: over the drones of each swarm that flew in it
+        self.mean_rewards = batch.mean_rewards
+        #: (S, N, D) float32; the simulator's own buffer
+        self.observations = batch.observations
+        #: what a drone that crashed in the latest step observed before it was put back, (S, N, D)
+        self.final_observations = batch.final_observations
+        if self.observation_terms:
+            size = self.observation_table[-1].start + self.observation_table[-1].size
+            self.observations, self.final_observations = np.zeros((2, S, N, size), np.float32)
+        self._term_returns = np.zeros((len(self.reward_terms), S, N))
+        self._write_settings()
+        self._seed(seed)
 
-    def _make_settings(self) -> None:
-        settings = self._settings
+    @property
+    def observation_table(self) -> tuple[Slice, ...]:
+        """The slices of a drone's observation, in order."""
+        return observation_table(
+            self.neighbours, tuple(term.slice for term in self.observation_terms)
+        )
+
+    def _write_settings(self) -> None:
+        settings = self._batch.settings
+        settings["control_step"] = CONTROL_STEP
         settings["time_step"] = CONTROL_STEP / self.substeps
         settings["substeps"] = self.substeps
+        settings["control"] = CONTROL_MODES.index(self.control)
         settings["arena"] = self.arena
         settings["diagonal"] = np.linalg.norm(2 * self.arena)
         settings["collision_distance"] = self.collision_distance
         settings["respawns"] = self.crash == "respawn"
-        settings["late_from"] = self.max_steps - self.late_steps + 1
+        settings["late_from"] = self.max_steps - late_steps(self.max_steps) + 1
         settings["max_steps"] = self.max_steps
         settings["ring_radius_squared"] = RING_RADIUS**2
         settings["offset_scales"] = observation.OFFSET_SCALES
         settings["velocity_scale"] = observation.VELOCITY_SCALE
         settings["rate_scale"] = observation.RATE_SCALE
         settings["neighbour_scale"] = observation.NEIGHBOUR_SCALE
-        self._set_weights(range(self.num_swarms))
+        for swarm in range(self.num_swarms):
+            self._write_weights(swarm)
 
-    def _set_weights(self, which: Sequence[int]) -> None:
-        """Put what swarms' present tasks pay into their settings."""
-        for swarm in which:
-            weights = self._reward_weights
-            if not isinstance(weights, RewardWeights):
-                weights = weights.get(self.tasks[swarm], RewardWeights())
-            self._settings["weights"][swarm] = astuple(weights)
-
-    def _workspace(self) -> step.Workspace:
-        scratch = np.zeros((layout.MAX_OBSERVATION, layout.LANES), np.float32)
-        waves = np.zeros((HARMONICS, 3), np.float32)
-        tiles = self._blocks_per_swarm
-        if tiles <= layout.FEW_BLOCKS:
-            return step.Workspace(scratch, waves, None, True)
-        tiling = (
-            np.zeros((tiles, layout.TILE_ROWS, layout.LANES), np.float32),
-            np.zeros((layout.BOX_ROWS, layout.MAX_TILES), np.float32),
-            self._orders,
-        )
-        return step.Workspace(scratch, waves, tiling, None)
+    def _write_weights(self, swarm: int) -> None:
+        """Put what a swarm's present task pays into its settings."""
+        weights, task = self._reward, self._planner.member(self.tasks[swarm])
+        if isinstance(weights, Mapping):
+            weights = weights.get(task.name)
+        self._batch.settings["weights"][swarm] = astuple(weights or task.reward)
 
     @property
-    def late_steps(self) -> int:
-        """How many steps the last fifth of an episode has."""
-        return -(-self.max_steps // 5)
+    def reward_weights(self) -> RewardWeights | Mapping[str, RewardWeights] | None:
+        """Weights of the reward's terms; new ones may be set at any time and count at once.
+
+        None stands for those of the task.
+        """
+        return self._reward
+
+    @reward_weights.setter
+    def reward_weights(self, weights: RewardWeights | Mapping[str, RewardWeights] | None) -> None:
+        self._reward = _checked_reward("reward_weights", weights)
+        for swarm in range(self.num_swarms):
+            self._write_weights(swarm)
 
     def _seed(self, seed: int | Sequence[int]) -> None:
         if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
@@ -326,83 +271,22 @@ class Swarms:
             self._seed(seed)
         for k in range(self.num_swarms) if which is None else which:
             self._begin(int(k))
+        self._append_terms(self.observations)
         return self.observations
 
     def _begin(self, swarm: int) -> None:
         rng = self._generators[swarm]
         plan = self._planner.plan(rng)
-        self._episodes[swarm] = 0  # every field
-        entry, N = self._episodes[swarm], self.num_drones
-        entry["started"] = 1
-        entry["random_key"] = rng.integers(2**63)
-        entry["holds"] = plan.holds
-        entry["num_rings"] = len(plan.rings)
-        entry["harmonics"] = np.count_nonzero(plan.frequencies)
-        self._frequencies[swarm, :, 0] = plan.frequencies
-        self._frequencies[swarm, :, 1] = plan.frequencies * CONTROL_STEP
-        self.tasks[swarm] = plan.task
-        self._set_weights([swarm])
+        random_key = int(rng.integers(2**63))
+        airframes = episodes.draw_airframes(self.airframe, self.randomization, self.num_drones, rng)
+        self.tasks[swarm] = plan.task.name
+        self._write_weights(swarm)
         self.colours[swarm] = plan.colours
+        self._term_returns[:, swarm] = 0
+        episodes.begin(self._batch, swarm, plan, airframes, random_key, self.paced)
+        self._batch.begin(swarm, swarm + 1)
 
-        lanes = np.zeros((layout.ROWS, self._blocks_per_swarm * layout.LANES), np.float32)
-        if self.randomization is None:
-            airframes = self.airframe.as_row()[:, None]
-        else:
-            airframes = self.randomization.sample(self.airframe, N, rng).T
-        lanes[layout.AIRFRAME : layout.AIRFRAME + 14] = self.airframe.as_row()[:, None]
-        lanes[layout.AIRFRAME : layout.AIRFRAME + 14, :N] = airframes
-        lanes[layout.POSITION : layout.POSITION + 3] = layout.PARKED
-        lanes[layout.CENTRE : layout.CENTRE + 3] = layout.PARKED
-        lanes[layout.POSITION : layout.POSITION + 3, :N] = plan.starts.T
-        lanes[layout.PREVIOUS_POSITION : layout.PREVIOUS_POSITION + 3] = lanes[
-            layout.POSITION : layout.POSITION + 3
-        ]
-        lanes[layout.ATTITUDE] = 1
-        lanes[layout.ROTOR_SPEEDS : layout.ROTOR_SPEEDS + 4] = lanes[layout.AIRFRAME + 13]
-        lanes[layout.ACTIVE, :N] = 1
-        lanes[layout.SEPARATION] = np.inf
-        lanes[layout.INDEX] = np.arange(lanes.shape[1])
-        lanes[layout.LANE] = lanes[layout.INDEX] % layout.LANES
-        lanes[layout.CENTRE : layout.CENTRE + 3, :N] = plan.centre.T
-        for row, coefficients in ((layout.COSINE, plan.cosine), (layout.SINE, plan.sine)):
-            lanes[row : row + 3 * HARMONICS, :N] = np.swapaxes(coefficients, 1, 2).reshape(
-                3 * HARMONICS, -1
-            )
-        if len(plan.rings):
-            self._set_rings(swarm, plan)
-            lanes[layout.RING, :N] = plan.first_ring
-            lanes[layout.PASSING_VELOCITY : layout.PASSING_VELOCITY + 3, :N] = (
-                RING_SPEED * plan.rings[plan.first_ring, 3:].T
-            )
-            if self.paced:
-                self._set_pacing(swarm, plan, lanes)
-        first = swarm * self._blocks_per_swarm
-        blocks = lanes.reshape(layout.ROWS, self._blocks_per_swarm, layout.LANES).swapaxes(0, 1)
-        self._blocks[first : first + self._blocks_per_swarm] = blocks
-        with _compiling(self._blocks_per_swarm > layout.FEW_BLOCKS, self.paced):
-            self._advance(self._no_actions, swarm, swarm + 1, step.BEGIN)
-
-    def _set_rings(self, swarm: int, plan: Plan) -> None:
-        self._rings[swarm, :, :3] = plan.rings[:, :3]
-        self._rings[swarm, :, 3:] = RING_SPEED * plan.rings[:, 3:]
-
-    def _set_pacing(self, swarm: int, plan: Plan, lanes: np.ndarray) -> None:
-        """Lay a course through the rings, and give every drone a place on it."""
-        assert plan.first_ring is not None
-        N, entry = self.num_drones, self._episodes[swarm]
-        airframes = lanes[layout.AIRFRAME : layout.AIRFRAME + 14, :N].T.astype(float)
-        laid = course.pace(
-            self.rings(swarm), plan.first_ring, plan.starts, airframes, self.collision_distance
-        )
-        lines, rate = laid.curve.lines, 2 * np.pi / laid.curve.lap
-        self._lines[swarm] = 0
-        self._lines[swarm, : len(lines)] = lines
-        entry["num_lines"], entry["harmonics"] = len(lines), 1
-        self._frequencies[swarm, 0] = rate, rate * CONTROL_STEP
-        lanes[layout.HEAD_START, :N] = np.cos(rate * laid.head_start)
-        lanes[layout.HEAD_START + 1, :N] = np.sin(rate * laid.head_start)
-        lanes[layout.LINE, :N] = laid.line
-
+    # Eight arguments and self: a drone's state has five parts.
     def place(
         self,
         position: Any = None,
@@ -416,9 +300,10 @@ class Swarms:
     ) -> np.ndarray:
         """Put the drones where you want them: right after a reset, or in the middle of an episode.
 
-        What is None stays as it is, and so do targets, clocks and metrics; only a task of holding
-        a place takes the new one for its target.  Nothing is paid or counted for the way there.
-        Drones that are gone stay gone, and what is given for them is not looked at.
+        What is None stays as it is, and so do targets, clocks and metrics; but a task of holding a
+        place takes the new one for its target, and ``assignment="optimal"`` assigns the slots anew.
+        Nothing is paid or counted for the way there.  Drones that are gone stay gone, and what is
+        given for them is not looked at.
 
         Args:
             position: (S, N, 3), inside the arena.  All in the units and frames of the attributes
@@ -439,76 +324,101 @@ class Swarms:
                 nothing has changed.
             RuntimeError: ``reset`` has not been called.
         """
-        if not self._episodes["started"].all():
-            raise RuntimeError("call reset() before place()")
-        extents = self.arena
-        if arena is not None:
-            extents = np.maximum(extents, _within("arena", arena, (3,), 0, np.inf))
-        walls = extents.astype(np.float32)  # as the compiled code sees them
-        there = self.active[..., None]
-        state = {}
-        if airframes is not None:
-            state[layout.AIRFRAME] = self._checked_airframes(airframes, there)
-            if rotor_speeds is None:  # the new rotors may not be able to turn so fast
-                rotor_speeds = self.rotor_speeds
-        flown = state.get(layout.AIRFRAME, self.airframes)
-        top = 1.001 * flown[..., [PARAMETERS.index("max_rotor_speed")]]
-        for name, row, value, size, limit in (
-            ("position", layout.POSITION, position, 3, walls),
-            ("velocity", layout.VELOCITY, velocity, 3, layout.MAX_SPEED),
-            ("attitude", layout.ATTITUDE, attitude, 4, 1.001),
-            ("body_rates", layout.BODY_RATES, body_rates, 3, layout.MAX_RATE),
-            ("rotor_speeds", layout.ROTOR_SPEEDS, rotor_speeds, 4, top),
-        ):
-            if value is not None:
-                shape = (self.num_swarms, self.num_drones, size)
-                low = 0 if name == "rotor_speeds" else -limit
-                state[row] = _within(name, value, shape, low, limit, there)
-        if attitude is not None:
-            norms = np.linalg.norm(state[layout.ATTITUDE], axis=2, keepdims=True)
-            _within("attitude's norm", norms, norms.shape, 0.999, 1.001, there)
-
+        self._check_started("place()")
+        given = placing.Given(position, velocity, attitude, body_rates, rotor_speeds)
+        extents = placing.check_arena(self.arena, arena)
+        rows = placing.check(self._batch, given, airframes, extents, self.substeps)
         if arena is not None:
             self.arena = extents
-            self._make_settings()
+            self._write_settings()
+        placing.write(self._batch, rows)
         if position is not None:
-            places = state[layout.POSITION]
-            state[layout.PREVIOUS_POSITION] = places
-            holding = (self._episodes["holds"] > 0)[:, None, None]
-            state[layout.CENTRE] = np.where(holding, places, self._read(layout.CENTRE, 3))
-            state[layout.COLLIDING] = state[layout.PREVIOUSLY_COLLIDING] = np.zeros_like(
-                places[..., :1]
-            )
-        for row, values in state.items():
-            self._write(row, np.where(there, values, self._read(row, values.shape[2])))
-        self._look_around()
-        return self.observations
+            self._assign(range(self.num_swarms))
+        return self._look_again(range(self.num_swarms))
 
-    def _checked_airframes(self, airframes: Any, there: np.ndarray) -> np.ndarray:
-        """Airframes that can be flown, where they are ``there``."""
-        shape = (self.num_swarms, self.num_drones, len(PARAMETERS))
-        rows = _within("airframes", airframes, shape, 0, np.inf, there)
-        for swarm, drone in np.argwhere(there[..., 0]).tolist():
-            try:
-                fastest = Airframe.from_row(rows[swarm, drone]).fastest_rate
-                self._check_flyable(fastest * (1 - 1e-6))  # rows of ours are rounded to float32
-            except ValueError as error:
-                raise ValueError(f"airframes[{swarm}, {drone}]: {error}") from None
-        return rows
+    def set_targets(
+        self,
+        targets: Any,
+        *,
+        which: Sequence[int] | np.ndarray | None = None,
+        colours: Any = None,
+    ) -> np.ndarray:
+        """Give the drones new targets, in the middle of an episode; nothing is paid for the change.
 
-    def _look_around(self) -> None:
-        """Work out targets, distances, neighbours and observations of drones that were moved."""
-        table = self._episodes
+        Args:
+            targets: places (N, 3) where to stay, m, or a ``Trajectory`` of N slots whose times
+                count from now.  ``assignment="optimal"`` assigns its slots anew.
+            which: indices of the swarms that get them; None for all.
+            colours: (N, 3) uint8, of the slots; None for those there are.
+
+        Returns:
+            The observations (S, N, D), the simulator's own buffer.
+
+        Raises:
+            TypeError, ValueError: they are of another shape, not finite, outside the arena, or
+                nearer to each other than 1.5 collision distances; then nothing has changed.
+            RuntimeError: ``reset`` has not been called.
+        """
+        self._check_started("set_targets()")
+        swarms = range(self.num_swarms) if which is None else [int(k) for k in which]
+        if not isinstance(targets, Trajectory):
+            targets = Trajectory.still(validation.points("targets", targets))
+        self._planner.check_targets("targets", targets, self.arena)
+        if colours is not None:
+            colours = validation.colours("colours", colours, self.num_drones)
+        for k in swarms:
+            if self._batch.episodes["num_rings"][k]:
+                raise ValueError(f"targets of a race are its rings: swarm {k} races")
+        for k in swarms:
+            self._batch.set_trajectory(k, targets, now=True)
+            self._batch.episodes["holds"][k] = False
+            if colours is not None:
+                self.colours[k] = colours
+        self._assign(swarms)
+        return self._look_again(swarms)
+
+    def _check_started(self, call: str) -> None:
+        if not self._batch.episodes["started"].all():
+            raise RuntimeError(f"call reset() before {call}")
+
+    def _assign(self, swarms: Sequence[int]) -> None:
+        """Give the slots to the drones anew, from where they are, where that is asked for."""
+        if self.assignment != "optimal":
+            return
+        self._batch.begin(0, self.num_swarms)  # where the targets are now
+        for k in swarms:
+            episode = self._batch.episodes[k]
+            if not (episode["num_rings"] or episode["holds"]):
+                places = np.where(
+                    self.active[k][:, None], self.position[k], self.target_position[k]
+                )
+                order = assign(places, self.target_position[k])
+                self._batch.permute_targets(k, order)
+                self.colours[k] = self.colours[k][order]
+
+    def _look_again(self, swarms: Sequence[int]) -> np.ndarray:
+        """Work out targets, distances, neighbours and observations after a change by hand."""
+        table = self._batch.episodes
         table["visits"] = 0  # drones are no longer sorted
         unformed = table["last_unformed"].copy()
-        self._advance(self._no_actions, 0, self.num_swarms, step.BEGIN)
+        for k in swarms:
+            self._batch.begin(k, k + 1)
         # Right after a reset, that is the first entry; later, the metric goes on.
         formed = np.where(table["last_unformed"] < 0, unformed, table["step"])
         late = table["step"] > 0
-        table["last_unformed"][late] = formed[late]
+        changed = np.zeros(self.num_swarms, bool)
+        changed[list(swarms)] = True
+        table["last_unformed"] = np.where(
+            changed & late, formed, np.where(changed, table["last_unformed"], unformed)
+        )
+        self._append_terms(self.observations)
+        return self.observations
 
     def step(self, actions: np.ndarray) -> StepResult:
         """Advance every swarm by one control step of 0.05 s.
+
+        In the step of a crash all that is paid is of the place and time of the crash; in the step
+        of a ring, of the ring that was passed.
 
         Args:
             actions: (S, N, 4) floats; those beyond [-1, 1] are clipped.
@@ -518,6 +428,30 @@ class Swarms:
             ValueError: their shape is wrong, or one is NaN or infinite.
             RuntimeError: ``reset`` has not been called.
         """
+        actions, batch = self._checked_actions(actions), self._batch
+        if self.reward_terms or self.observation_terms:
+            status = batch.run(actions, step.CHECK | step.FLY)
+            if status == step.READY:
+                self._pay_terms()
+                self._append_terms(self.final_observations)
+                batch.run(actions, step.SHOW)
+                self.final_observations[..., : batch.observations.shape[2]] = (
+                    batch.final_observations
+                )
+                self._append_terms(self.observations)
+        else:
+            status = batch.run(actions, step.CHECK | step.FLY | step.SHOW)
+        if status == step.NOT_STARTED:
+            raise RuntimeError("call reset() before step()")
+        if status == step.NOT_FINITE:
+            swarm, drone, number = np.argwhere(~np.isfinite(actions))[0]
+            raise ValueError(
+                f"actions must be finite, got {actions[swarm, drone, number]} for number {number} "
+                f"of drone {drone} in swarm {swarm}"
+            )
+        return StepResult(self.observations, batch.rewards, batch.crashed, batch.truncated)
+
+    def _checked_actions(self, actions: np.ndarray) -> np.ndarray:
         actions = np.asarray(actions)
         expected = (self.num_swarms, self.num_drones, 4)
         if actions.dtype.kind != "f":
@@ -526,215 +460,54 @@ class Swarms:
             raise ValueError(f"actions must have shape {expected}, got {actions.shape}")
         if actions.dtype.itemsize > 4:  # large ones would become infinite; a NaN stays one
             actions = np.where(np.isfinite(actions), np.clip(actions, -1, 1), actions)
-        actions = np.ascontiguousarray(actions, np.float32)
-        status = self._step_all(actions)
-        if status == step.NOT_STARTED:
-            raise RuntimeError("call reset() before step()")
-        if status == step.NOT_FINITE:
-            swarm, drone, rotor = np.argwhere(~np.isfinite(actions))[0]
-            raise ValueError(
-                f"actions must be finite, got {actions[swarm, drone, rotor]} for rotor {rotor} of "
-                f"drone {drone} in swarm {swarm}"
-            )
-        return StepResult(self.observations, self._rewards, self._crashed, self._truncated)
+        return np.ascontiguousarray(actions, np.float32)
 
-    # ---- the compiled step ---------------------------------------------------------------------
+    # ---- terms of the user's own ---------------------------------------------------------------
 
-    def _advance(
-        self, actions: np.ndarray, begin: int, end: int, what: int, thread: int = 0
-    ) -> int:
-        status: int = step.advance(
-            self._blocks, self._settings, self._episodes, self._motion, self.neighbours,
-            self._workspaces[thread], actions.reshape(-1), self._out, begin, end, what,
-        )  # fmt: skip
-        return status
+    def _pay_terms(self) -> None:
+        """Add the user's terms to the rewards of this step, and to the return."""
+        batch = self._batch
+        if not self.reward_terms:
+            return
+        paid = np.stack([term.evaluate(self) for term in self.reward_terms])
+        self._term_returns += paid
+        total = paid.sum(axis=0)
+        batch.rewards += total
+        returns = batch.read(layout.EPISODE_RETURN)
+        batch.write(layout.EPISODE_RETURN, returns + total[..., None])
+        batch.mean_rewards += total.sum(axis=1) / np.maximum(self.active.sum(axis=1), 1)
 
-    def _step_all(self, actions: np.ndarray) -> int:
-        """One step of every swarm, on as many threads as there are."""
-        S, T = self.num_swarms, self.num_threads
-        if T == 1:
-            return self._advance(actions, 0, S, step.CHECK | step.STEP)
-        status = self._advance(actions, 0, S, step.CHECK)
-        if status == step.READY:
-            ranges = [(S * i // T, S * (i + 1) // T) for i in range(T)]
-            self._threads.run(
-                [partial(self._advance, actions, *ranges[i], step.STEP, i) for i in range(T)]
-            )
-        return status
-
-    # ---- the truth -----------------------------------------------------------------------------
-
-    def _read(self, row: int, count: int = 1) -> np.ndarray:
-        shape = (self.num_swarms, self._blocks_per_swarm, layout.ROWS, layout.LANES)
-        rows = self._blocks.reshape(shape)[:, :, row : row + count]
-        lanes = np.moveaxis(rows, 2, 3).reshape(self.num_swarms, -1, count)
-        return lanes[:, : self.num_drones].copy()
-
-    def _write(self, row: int, values: np.ndarray) -> None:
-        """The opposite of ``_read``."""
-        count = values.shape[2]
-        shape = (self.num_swarms, self._blocks_per_swarm, layout.ROWS, layout.LANES)
-        rows = self._blocks.reshape(shape)[:, :, row : row + count]
-        lanes = np.moveaxis(rows, 2, 3).reshape(self.num_swarms, -1, count)
-        lanes[:, : self.num_drones] = values
-        rows[...] = np.moveaxis(lanes.reshape(self.num_swarms, -1, layout.LANES, count), 3, 2)
-
-    @property
-    def reward_weights(self) -> RewardWeights | Mapping[str, RewardWeights]:
-        """Weights of the reward's terms; new ones may be set at any time and count at once."""
-        return self._reward_weights
-
-    @reward_weights.setter
-    def reward_weights(self, weights: RewardWeights | Mapping[str, RewardWeights]) -> None:
-        self._reward_weights = _reward("reward_weights", weights)
-        self._set_weights(range(self.num_swarms))
-
-    @property
-    def position(self) -> np.ndarray:
-        """(S, N, 3), m."""
-        return self._read(layout.POSITION, 3)
-
-    @property
-    def velocity(self) -> np.ndarray:
-        """(S, N, 3), m/s."""
-        return self._read(layout.VELOCITY, 3)
-
-    @property
-    def attitude(self) -> np.ndarray:
-        """(S, N, 4), unit quaternions w x y z, body to world."""
-        return self._read(layout.ATTITUDE, 4)
-
-    @property
-    def body_rates(self) -> np.ndarray:
-        """(S, N, 3), rad/s, body frame."""
-        return self._read(layout.BODY_RATES, 3)
-
-    @property
-    def rotor_speeds(self) -> np.ndarray:
-        """(S, N, 4), rad/s."""
-        return self._read(layout.ROTOR_SPEEDS, 4)
-
-    @property
-    def target_position(self) -> np.ndarray:
-        """(S, N, 3), m."""
-        return self._read(layout.TARGET_POSITION, 3)
-
-    @property
-    def target_velocity(self) -> np.ndarray:
-        """(S, N, 3), m/s; for a race ring, the velocity at which it wants to be passed.
-
-        In a race with a paced, the place's velocity plus 0.2 s times its acceleration.
-        """
-        return self._read(layout.TARGET_VELOCITY, 3)
-
-    @property
-    def airframes(self) -> np.ndarray:
-        """(S, N, 14), each drone's parameters, columns as ``airframe.PARAMETERS``."""
-        return self._read(layout.AIRFRAME, 14)
-
-    @property
-    def distance(self) -> np.ndarray:
-        """(S, N), distance to the target, m."""
-        return self._read(layout.DISTANCE)[..., 0]
-
-    @property
-    def active(self) -> np.ndarray:
-        """(S, N) bool: False for drones that crashed for good."""
-        return self._read(layout.ACTIVE)[..., 0] > 0
-
-    @property
-    def colliding(self) -> np.ndarray:
-        """(S, N) bool: came nearer to another drone than the collision distance in this step."""
-        return self._read(layout.COLLIDING)[..., 0] > 0
-
-    @property
-    def faults(self) -> np.ndarray:
-        """(S, N) int: numerical blow-ups of each drone in this episode, contained as crashes."""
-        return self._read(layout.FAULTS)[..., 0].astype(int)
-
-    @property
-    def ring_index(self) -> np.ndarray:
-        """(S, N) int: the race ring each drone flies to."""
-        return self._read(layout.RING)[..., 0].astype(int)
-
-    def rings(self, swarm: int = 0) -> np.ndarray:
-        """(R, 7): centre, unit normal and radius of each race ring of a swarm, m."""
-        rings = self._rings[swarm, : self._episodes["num_rings"][swarm]].astype(float)
-        rings[:, 3:] /= RING_SPEED
-        return np.column_stack([rings, np.full(len(rings), RING_RADIUS)])
-
-    @property
-    def steps(self) -> np.ndarray:
-        """(S,) int: control steps since each swarm's reset."""
-        return self._episodes["step"].copy()
+    def _append_terms(self, rows: np.ndarray) -> None:
+        """Complete observations by the user's slices; rows without any are complete."""
+        if not self.observation_terms:
+            return
+        own = self._batch.observations.shape[2]
+        if rows is self.observations:
+            rows[..., :own] = self._batch.observations
+        parts = [term.evaluate(self) for term in self.observation_terms]
+        rows[..., own:] = np.concatenate(parts, axis=2)
 
     def metrics(self) -> dict[str, np.ndarray]:
-        """Each swarm's metrics over its episode so far, arrays (S,).
+        """Each swarm's metrics over its episode so far, arrays (S,): see ``metrics``.
 
-        - ``perf``: mean over drones and steps of 1 - distance / arena diagonal - colliding.
-        - ``formation_error``: root mean square distance to target over the last fifth, m.
-        - ``on_target``: share of drones that stay within 0.10 m through the last fifth.
-        - ``within_half_metre``: the same for 0.5 m.
-        - ``time_to_form``: first time from which 95 % of the drones stay within 0.25 m, s;
-          infinite when never.
-        - ``collisions``: encounters per drone-minute, each counted once, when it starts.
-        - ``collision_rate``: share of drone-steps spent colliding.
-        - ``crashes``: per drone-episode.
-        - ``faults``: those of them that were numerical blow-ups, contained.
-        - ``min_separation``: least distance between two drones after the first 2 s, m.
-        - ``rings_per_minute``: race rings passed per drone-minute.
-        - ``episode_return``, ``length``: mean over drones of the summed reward; steps.
-
-        The last fifth counts from the episode's ``max_steps``: before it, its metrics are NaN.
-        A drone that crashed for good is never on target and has no distance (NaN when all are).
+        Of each reward term of the user's own, ``return_<name>`` is the mean over drones of its sum.
         """
-        steps = self._episodes["step"]
-        late = np.maximum(steps - (self.max_steps - self.late_steps), 0)
-        elapsed = np.maximum(steps, 1)
-        minutes = elapsed * CONTROL_STEP / 60
-        active = self.active
-        remaining = active.sum(axis=1)
-        reached = np.where(late > 0, 1.0, np.nan)
-
-        def mean(row: int) -> np.ndarray:
-            return self._read(row)[..., 0].astype(float).mean(axis=1)
-
-        squares = self._read(layout.LATE_SQUARES)[..., 0].astype(float)
-        farthest = self._read(layout.LATE_FARTHEST)[..., 0]
-        with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: no drone, no distance
-            late_mean = np.where(active, squares, 0).sum(axis=1) / (remaining * np.maximum(late, 1))
-        formed_from = self._episodes["last_unformed"] + 1
-        return {
-            "perf": mean(layout.SCORE) / elapsed,
-            "formation_error": np.sqrt(late_mean) * reached,
-            "on_target": ((farthest < 0.10) & active).mean(axis=1) * reached,
-            "within_half_metre": ((farthest < 0.5) & active).mean(axis=1) * reached,
-            "time_to_form": np.where(
-                formed_from > steps, np.inf, formed_from * CONTROL_STEP
-            ),
-            "collisions": mean(layout.COLLISIONS) / minutes,
-            "collision_rate": mean(layout.COLLISION_STEPS) / elapsed,
-            "crashes": mean(layout.CRASHES),
-            "faults": mean(layout.FAULTS),
-            "min_separation": self._read(layout.SEPARATION)[..., 0].min(axis=1).astype(float),
-            "rings_per_minute": mean(layout.RINGS_PASSED) / minutes,
-            "episode_return": mean(layout.EPISODE_RETURN),
-            "length": steps.astype(float),
-        }  # fmt: skip
+        found = super().metrics()
+        for term, total in zip(self.reward_terms, self._term_returns, strict=True):
+            found[f"return_{term.name}"] = total.mean(axis=1)
+        return found
 
     # ---- snapshots -----------------------------------------------------------------------------
 
-    _ARRAYS = (
-        "_blocks", "_episodes", "_frequencies", "_rings", "_lines", "observations",
-        "final_observations", "_rewards", "mean_rewards", "_crashed", "_truncated", "colours",
-    )  # fmt: skip
-
     def get_state(self) -> dict[str, Any]:
         """An exact snapshot, randomness included: plain arrays, numbers and names."""
-        state: dict[str, Any] = {name: getattr(self, name).copy() for name in self._ARRAYS}
-        state["tasks"] = list(self.tasks)
-        state["generators"] = [g.bit_generator.state for g in self._generators]
-        return state
+        return {
+            **snapshots.take(self._batch),
+            "colours": self.colours.copy(),
+            "term_returns": self._term_returns.copy(),
+            "tasks": list(self.tasks),
+            "generators": [g.bit_generator.state for g in self._generators],
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go back to a snapshot of a simulator built with the same arguments.
@@ -746,45 +519,52 @@ class Swarms:
         """
         if not isinstance(state, dict):
             raise TypeError(f"state must be a dict from get_state, got {type(state).__name__}")
-        for name in self._ARRAYS:
-            array: np.ndarray = getattr(self, name)
-            value: Any = state.get(name)
-            if getattr(value, "dtype", None) != array.dtype or np.shape(value) != array.shape:
-                raise ValueError(
-                    f"state does not fit this simulator: {name} must be {array.dtype} of shape "
-                    f"{array.shape}, got {getattr(value, 'dtype', type(value).__name__)} of shape "
-                    f"{np.shape(value)}"
-                )
+        snapshots.check(self._batch, state)
+        snapshots.check_like("colours", self.colours, state.get("colours"))
+        snapshots.check_like("term_returns", self._term_returns, state.get("term_returns"))
         for name in ("tasks", "generators"):
             if len(state.get(name, ())) != self.num_swarms:
                 raise ValueError(
                     f"state does not fit this simulator: {name} must hold {self.num_swarms} entries"
                 )
-        self._check_finite(state)
-        for name in self._ARRAYS:
-            getattr(self, name)[...] = state[name]
-        self._episodes["visits"] = 0  # the sort is not part of the state
+        snapshots.restore(self._batch, state)
+        self.colours[...] = state["colours"]
+        self._term_returns[...] = state["term_returns"]
         self.tasks = list(state["tasks"])
-        self._set_weights(range(self.num_swarms))
+        for swarm in range(self.num_swarms):
+            self._write_weights(swarm)
         for generator, saved in zip(self._generators, state["generators"], strict=True):
             generator.bit_generator.state = saved
+        self._append_terms(self.observations)
 
-    def _check_finite(self, state: dict[str, Any]) -> None:
-        """Refuse a snapshot that holds a NaN or an infinity, and say where."""
-        for name in self._ARRAYS:
-            if state[name].dtype.kind != "f":
-                continue
-            finite = np.isfinite(state[name])
-            if name == "_blocks":  # a separation is infinite until it has been measured
-                finite[:, layout.SEPARATION] |= np.isposinf(state[name][:, layout.SEPARATION])
-            if finite.all():
-                continue
-            index = tuple(int(i) for i in np.argwhere(~finite)[0])
-            value, place = state[name][index], f"at {index}"
-            if name == "_blocks":
-                block, row, lane = index
-                swarm, block = divmod(block, self._blocks_per_swarm)
-                name = layout.name_of_row(row)
-                place = f"of drone {block * layout.LANES + lane} in swarm {swarm}"
-                raise ValueError(f"state: {name} {place} must be finite, got {value}")
-            raise ValueError(f"state: {name} must be finite, got {value} {place}")
+
+def _checked_reward(name: str, value: Any) -> RewardWeights | dict[str, RewardWeights] | None:
+    """Weights, or those of some tasks by name, or None."""
+    if isinstance(value, Mapping):
+        return {
+            resolve_task(task).name: validation.instance(
+                f"{name} of {task}", weights, RewardWeights, resolve_task(task).reward
+            )
+            for task, weights in value.items()
+        }
+    if value is not None and not isinstance(value, RewardWeights):
+        raise TypeError(f"{name} must be RewardWeights, a mapping to them or None, got {value!r}")
+    return value
+
+
+def _checked_terms(name: str, given: Any, kind: type, task: Task) -> tuple[Any, ...]:
+    """The task's terms and those given, of different names."""
+    if isinstance(given, kind) or not isinstance(given, Sequence):
+        raise TypeError(f"{name} must be a sequence of {kind.__name__}, got {given!r}")
+    terms: list[Any] = []
+    for member in dict.fromkeys((task, *task.members)):
+        terms += [term for term in getattr(member, name) if term not in terms]
+    terms += given
+    for term in terms:
+        if not isinstance(term, kind):
+            raise TypeError(f"{name} must hold {kind.__name__}, got {term!r}")
+    names = [term.name for term in terms]
+    for one in names:
+        if names.count(one) > 1:
+            raise ValueError(f"{name}: two terms are named {one!r}")
+    return tuple(terms)

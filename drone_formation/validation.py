@@ -37,6 +37,15 @@ def positive(name: str, value: Any) -> float:
     return float(value)
 
 
+def number(name: str, value: Any) -> float:
+    """A finite number."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value!r}")
+    return float(value)
+
+
 def choice(name: str, value: Any, allowed: Iterable[Any]) -> Any:
     """One of the allowed values."""
     allowed = tuple(allowed)
@@ -79,3 +88,14 @@ def colours(name: str, value: Any, count: int) -> np.ndarray:
     if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > 255:
         raise ValueError(f"{name} must be integers from 0 to 255, got {array.dtype} {value!r}")
     return array.astype(np.uint8)
+
+
+def within(name: str, array: np.ndarray, low: float, high: float) -> np.ndarray:
+    """An array whose numbers are all from ``low`` to ``high``."""
+    bad = ~((array >= low) & (array <= high))  # a NaN, too
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"{name} must be finite and from {low:g} to {high:g}, got {array[index]} at {index}"
+        )
+    return array

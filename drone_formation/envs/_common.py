@@ -9,19 +9,19 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from ..airframe import CONTROL_STEP
-from ..registration import task_name
 from ..swarms import Swarms
+from ..tasks import Task
 
 #: Ways to draw, and pictures per second that show the drones in real time.
 RENDER_MODES = ["human", "rgb_array"]
 METADATA: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": round(1 / CONTROL_STEP)}
 
 
-def build_swarms(task: str, num_swarms: int, options: dict[str, Any]) -> Swarms:
+def build_swarms(task: Task | str, num_swarms: int, options: dict[str, Any]) -> Swarms:
     """The simulator under a view.
 
     Args:
-        task: an id ("DroneFlag-v0") or a task's name ("flag").
+        task: an id ("DroneFlag-v0"), a task's name ("flag"), "package.module:attribute" or a Task.
         num_swarms: S.
         options: further keywords of ``Swarms``.
 
@@ -30,7 +30,7 @@ def build_swarms(task: str, num_swarms: int, options: dict[str, Any]) -> Swarms:
     """
     if "seed" in options:
         raise TypeError("seed is not an argument of the environment: give it to reset(seed=...)")
-    return Swarms(task_name(task), num_swarms, **options)
+    return Swarms(task, num_swarms, **options)
 
 
 def take_alias(options: dict[str, Any], alias: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..airframe import CONTROL_STEP, PARAMETERS
-from ..course import RACING_DOWN, Course, limits
+from ..racing.course import RACING_DOWN, Course, limits
 from ..swarms import Swarms
 from . import flight
 from .flight import Gains

@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..airframe import CONTROL_STEP
-from ..curves import DOWN, LATERAL, TURN, UP
+from ..racing.curves import DOWN, LATERAL, TURN, UP
 from ..sim._jit import compiled
 
 #: Plans are compared on a grid of times, s; the last is how far ahead conflicts are looked for.

@@ -5,24 +5,8 @@ import numpy as np
 from ._jit import inlined, jitted
 from .boxes import measure_gaps
 from .layout import (
-    ACTIVE,
-    BOX_CORNERS,
-    BOX_GAP,
-    CLOSE,
-    COLLIDING,
-    HIT_BY_CRASHED,
-    LANE,
-    LANES,
-    NEAREST_DISTANCE,
-    ONE,
-    POSITION,
-    STEP_LENGTH,
-    STRUCK,
-    TILE_INDEX,
-    TILE_MARKED,
-    TILE_MOVE,
-    TILE_ROWS,
-    ZERO,
+    ACTIVE, BOX_CORNERS, BOX_GAP, CLOSE, COLLIDING, LANE, LANES, NEAREST_DISTANCE, ONE,
+    POSITION, STEP_LENGTH, STRUCK, TILE_INDEX, TILE_MARKED, TILE_MOVE, TILE_ROWS, ZERO,
 )  # fmt: skip
 from .pairs import path_of
 from .simd import any_positive, columns_of, greatest, load3, positive_at, tile_of, view
@@ -93,7 +77,7 @@ def find_collisions(swarm, index, fastest, tiling):
     for lane in range(LANES):
         reach = collision_distance + block[STEP_LENGTH, lane] + fastest
         block[CLOSE, lane] = block[ACTIVE, lane] if block[NEAREST_DISTANCE, lane] < reach else ZERO
-        block[COLLIDING, lane] = block[HIT_BY_CRASHED, lane]
+        block[COLLIDING, lane] = ZERO
     if any_positive(swarm.blocks, index, CLOSE):
         limit = collision_distance * collision_distance
         for lane in range(LANES):
@@ -118,23 +102,3 @@ def longest_step(swarm, scratch):
             moved = block[STEP_LENGTH, lane] * block[ACTIVE, lane]
             longest[0, lane] = moved if moved > longest[0, lane] else longest[0, lane]
     return greatest(scratch, 0)
-
-
-@jitted
-def mark_struck(swarm, mine, this, fastest):
-    """Before a crashed drone is taken away: which drones did it hit within this step?"""
-    block, collision_distance = view(swarm.blocks, mine), swarm.settings.collision_distance
-    reach = collision_distance + block[STEP_LENGTH, this] + fastest
-    if block[NEAREST_DISTANCE, this] > reach:
-        return
-    own, limit = path_of(block, this), collision_distance * collision_distance
-    for theirs in range(swarm.first, swarm.first + swarm.num_blocks):
-        other = view(swarm.blocks, theirs)
-        self = np.float32(this if theirs == mine else -1)
-        for lane in range(LANES):
-            near = come_within(own, path_of(other, lane), limit) & (other[LANE, lane] != self)
-            hit = other[ACTIVE, lane] if near else ZERO
-            other[STRUCK, lane] = hit
-            other[HIT_BY_CRASHED, lane] = hit if hit > ZERO else other[HIT_BY_CRASHED, lane]
-        if any_positive(swarm.blocks, theirs, STRUCK):
-            block[HIT_BY_CRASHED, this] = ONE

@@ -12,43 +12,13 @@ import numpy as np
 from ._jit import inlined, merged
 from .boxes import gap_between
 from .layout import (
-    ALERT,
-    CAUTION,
-    CONFLICT,
-    CONFLICT_DEGREE,
-    CONFLICT_KEYS,
-    CONFLICT_MARGIN,
-    CONFLICT_OFFSET,
-    CONFLICT_VELOCITY,
-    FAR,
-    FARTHEST,
-    HORIZON,
-    INDEX,
-    LANES,
-    LEAST,
-    MATTERS,
-    ONE,
-    POSITION,
-    POSSIBLE,
-    SANE,
-    TILE_INDEX,
-    TILE_MARKED,
-    TINY,
-    TWO,
-    VELOCITY,
-    ZERO,
+    ALERT, CAUTION, CONFLICT, CONFLICT_DEGREE, CONFLICT_KEYS, CONFLICT_MARGIN, CONFLICT_OFFSET,
+    CONFLICT_VELOCITY, FAR, FARTHEST, HORIZON, INDEX, LANES, LEAST, MATTERS, ONE, POSITION,
+    POSSIBLE, SANE, TILE_INDEX, TILE_MARKED, TINY, TWO, VELOCITY, ZERO,
 )  # fmt: skip
 from .pairs import gather_motion, motion_of, relative_motion, speed_of
 from .simd import (
-    any_positive,
-    columns_of,
-    greatest,
-    key_of,
-    load3,
-    positive_at,
-    store3,
-    tile_of,
-    view,
+    any_positive, columns_of, greatest, key_of, load3, positive_at, store3, tile_of, view,
 )  # fmt: skip
 from .vectors import clamp
 

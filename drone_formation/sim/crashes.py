@@ -5,20 +5,8 @@ import numpy as np
 from ._jit import jitted
 from .dynamics import reset_to_hover
 from .layout import (
-    ACTIVE,
-    CENTRE,
-    CONFLICT_MARGIN,
-    CRASHED,
-    FAR,
-    LANE,
-    LANES,
-    ONE,
-    PARKED,
-    POSITION,
-    RESPAWN_TRIALS,
-    TARGET_POSITION,
-    TWO,
-    ZERO,
+    ACTIVE, CENTRE, CONFLICT_MARGIN, CRASHED, FAR, LANE, LANES, ONE, PARKED, POSITION,
+    RESPAWN_TRIALS, TARGET_POSITION, TWO, ZERO,
 )  # fmt: skip
 from .pairs import squared_distance
 from .simd import columns_of, greatest, load3, store3, view

@@ -1,29 +1,12 @@
 """A control step of a block: its actions in, its state advanced, its crashes noted."""
 
 from ._jit import inlined, jitted
-from .control import motor
+from .control import write_commands
+from .forces import acceleration_of, sum_forces
 from .layout import (
-    ACTION,
-    ACTION_CHANGE,
-    ACTIVE,
-    ATTITUDE,
-    BODY_RATES,
-    CRASHED,
-    FAULT,
-    HALF,
-    HIT_BY_CRASHED,
-    HOVER_SPEED,
-    LANES,
-    LEAP,
-    ONE,
-    POSITION,
-    PREVIOUS_POSITION,
-    ROTOR_SPEEDS,
-    SANE,
-    STEP_LENGTH,
-    TOP_SPEED,
-    VELOCITY,
-    ZERO,
+    ACTION, ACTION_CHANGE, ACTIVE, ATTITUDE, BODY_RATES, COMMAND, CRASHED, FAULT, HALF,
+    HOVER_SPEED, LANES, LEAP, ONE, POSITION, PREVIOUS_POSITION, ROTOR_SPEEDS, SANE, STEP_LENGTH,
+    VELOCITY, ZERO,
 )  # fmt: skip
 from .physics import load_airframe, load_state, rk4_step, store_state
 from .simd import columns_of, load3, load4, store3, store4, view
@@ -49,24 +32,19 @@ def load_actions(blocks, index, actions, start, count, scratch):
 
 
 @inlined
-def integrate(blocks, index, settings):
-    """Advance a block by one control step; note which drones left the arena."""
+def integrate(blocks, index, k, settings, wind):
+    """Advance a block of swarm ``k`` by one control step; note which drones left the arena."""
     block = view(blocks, index)
     time_step = settings.time_step
     for lane in range(LANES):
         store3(block, PREVIOUS_POSITION, lane, load3(block, POSITION, lane))
+    sum_forces(blocks, index, k, wind)
     for _ in range(settings.substeps):
+        write_commands(blocks, index, settings.control)
         for lane in range(LANES):
-            hover, top = block[HOVER_SPEED, lane], block[TOP_SPEED, lane]
-            a, b, c, d = load4(block, ACTION, lane)
-            commands = (
-                motor(a, hover, top), motor(b, hover, top), motor(c, hover, top),
-                motor(d, hover, top),
-            )  # fmt: skip
-            state = rk4_step(
-                load_state(block, lane), commands, load_airframe(block, lane), time_step
-            )
-            store_state(block, lane, state)
+            state, airframe = load_state(block, lane), load_airframe(block, lane)
+            commands, pushed = load4(block, COMMAND, lane), acceleration_of(block, lane, wind)
+            store_state(block, lane, rk4_step(state, commands, airframe, pushed, time_step))
     note_crashes(blocks, index, settings)
 
 
@@ -94,7 +72,6 @@ def note_crashes(blocks, index, settings):
         inside = (abs(x) <= reach_x) & (abs(y) <= reach_y) & (abs(z) <= reach_z) & sane
         block[FAULT, lane] = ZERO if sane else block[ACTIVE, lane]
         block[CRASHED, lane] = ZERO if inside else block[ACTIVE, lane]
-        block[HIT_BY_CRASHED, lane] = ZERO
 
 
 @jitted

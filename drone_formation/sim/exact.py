@@ -5,17 +5,8 @@ import numpy as np
 from ._jit import jitted, merged
 from .boxes import boxes_within, measure_gaps
 from .layout import (
-    BOX_NEARBY,
-    FAR,
-    FARTHEST,
-    INDEX,
-    LANES,
-    NEARBY_TILE,
-    NEAREST_KEYS,
-    ONE,
-    POSITION,
-    TILE_INDEX,
-    ZERO,
+    BOX_NEARBY, FAR, FARTHEST, INDEX, LANES, NEARBY_TILE, NEAREST_KEYS, ONE, POSITION,
+    TILE_INDEX, ZERO,
 )  # fmt: skip
 from .pairs import squared_distance
 from .simd import columns_of, greatest, key_of, load3, lowest, tile_of, view, within

@@ -16,8 +16,6 @@ from ..reward import RewardWeights
 
 LANES = 16
 MAX_NEIGHBOURS = observation.MAX_NEIGHBOURS
-#: Harmonics of the motion model.
-HARMONICS = 4
 #: Up to so many blocks every drone is compared with every other; above, there are tiles.
 FEW_BLOCKS = 8
 MAX_TILES = 256
@@ -61,6 +59,8 @@ BLOCK_TABLE = (
     Quantity("airframe", len(PARAMETERS), "SI units, in the order of airframe.PARAMETERS"),
     Quantity("action", 4, "the latest action, clipped to [-1, 1]"),
     Quantity("action_change", 1, "squared change of the action"),
+    Quantity("command", 4, "rad/s, the rotor speeds aimed at"),
+    Quantity("force", 3, "N, world frame: see forces.py"),
     Quantity("previous_position", 3, "m, before the step"),
     Quantity("step_length", 1, "m, how far the drone moved in the step"),
     Quantity("target_position", 3, "m"),
@@ -68,7 +68,6 @@ BLOCK_TABLE = (
     Quantity("distance", 1, "m, to the target"),
     Quantity("previous_distance", 1, "m, the same before the step"),
     Quantity("active", 1, "1, or 0: padding, or crashed for good"),
-    Quantity("hit_by_crashed", 1, "1 when it collided with a drone that crashed in this step"),
     Quantity("colliding", 1, "1 when it came within the collision distance in this step"),
     Quantity("previously_colliding", 1, "the same for the step before"),
     Quantity("nearest_distance", 1, "m, to the nearest drone"),
@@ -76,10 +75,9 @@ BLOCK_TABLE = (
     Quantity("fault", 1, "1 when that was a numerical blow-up"),
     Quantity("ring_passed", 1, "1 when it passed its ring in this step"),
     Quantity("ring", 1, "index of the ring that it flies to"),
-    Quantity("centre", 3, "m, of the motion model"),
-    Quantity("passing_velocity", 3, "m/s at which its ring wants to be passed; 0 but for races"),
-    Quantity("cosine", 3 * HARMONICS, "m, of the motion model"),
-    Quantity("sine", 3 * HARMONICS, "m, likewise"),
+    Quantity("ring_centre", 3, "m, of that ring"),
+    Quantity("ring_velocity", 3, "m/s at which that ring wants to be passed"),
+    Quantity("centre", 3, "m, of the target's trajectory"),
     # Sums over the episode, for the metrics
     Quantity("score", 1, "1 - distance / arena diagonal - colliding"),
     Quantity("collisions", 1, "encounters, counted when they start"),
@@ -109,20 +107,19 @@ BLOCK_TABLE = (
 )
 (
     POSITION, VELOCITY, ATTITUDE, BODY_RATES, ROTOR_SPEEDS, AIRFRAME, ACTION, ACTION_CHANGE,
-    PREVIOUS_POSITION, STEP_LENGTH, TARGET_POSITION, TARGET_VELOCITY, DISTANCE, PREVIOUS_DISTANCE,
-    ACTIVE, HIT_BY_CRASHED, COLLIDING, PREVIOUSLY_COLLIDING, NEAREST_DISTANCE, CRASHED, FAULT,
-    RING_PASSED, RING, CENTRE, PASSING_VELOCITY, COSINE, SINE,
-    SCORE, COLLISIONS, COLLISION_STEPS, CRASHES, FAULTS, RINGS_PASSED, LATE_SQUARES, LATE_FARTHEST,
-    SEPARATION, EPISODE_RETURN, REWARD,
-    LANE, BEST, FLOOR, DOUBT, CLOSE, STRUCK, CONFLICT, CONFLICT_DEGREE, CONFLICT_OFFSET,
-    CONFLICT_VELOCITY, INDEX, _, _, _, NEAREST_KEYS, ROWS,
+    COMMAND, FORCE, PREVIOUS_POSITION, STEP_LENGTH, TARGET_POSITION, TARGET_VELOCITY, DISTANCE,
+    PREVIOUS_DISTANCE,
+    ACTIVE, COLLIDING, PREVIOUSLY_COLLIDING, NEAREST_DISTANCE, CRASHED, FAULT, RING_PASSED, RING,
+    RING_CENTRE, RING_VELOCITY, CENTRE, SCORE, COLLISIONS, COLLISION_STEPS, CRASHES, FAULTS,
+    RINGS_PASSED, LATE_SQUARES, LATE_FARTHEST, SEPARATION, EPISODE_RETURN, REWARD, LANE, BEST,
+    FLOOR, DOUBT, CLOSE, STRUCK, CONFLICT, CONFLICT_DEGREE, CONFLICT_OFFSET, CONFLICT_VELOCITY,
+    INDEX, _, _, _, NEAREST_KEYS, ROWS,
 ) = number_rows(BLOCK_TABLE)  # fmt: skip
 STATE_ROWS = AIRFRAME
-HOVER_SPEED = AIRFRAME + PARAMETERS.index("hover_rotor_speed")
+MASS = AIRFRAME + PARAMETERS.index("mass")
+LINEAR_DRAG = AIRFRAME + PARAMETERS.index("linear_drag")
 TOP_SPEED = AIRFRAME + PARAMETERS.index("max_rotor_speed")
-# In a paced race, which has no need of the motion model's coefficients:
-HEAD_START = COSINE  # 2, cosine and sine of how far ahead the drone's place is
-LINE = COSINE + 2  # on which line of the course
+HOVER_SPEED = AIRFRAME + PARAMETERS.index("hover_rotor_speed")
 
 
 def name_of_row(row: int) -> str:
@@ -169,8 +166,10 @@ BOX_CORNERS, BOX_SWEPT, BOX_NEARBY = np.int64(_corners), np.int64(_swept), np.in
 WEIGHTS = np.dtype([(field.name, np.float32) for field in fields(RewardWeights)])
 #: What a swarm is flown with.
 SETTINGS = np.dtype([
+    ("control_step", np.float64),  # s, between two actions
     ("time_step", np.float32),  # s, of one Runge-Kutta step
     ("substeps", np.int64),  # of these in a control step
+    ("control", np.int64),  # index in control.CONTROL_MODES
     ("arena", np.float32, (3,)),  # m, half extents
     ("diagonal", np.float32),  # m, of the arena
     ("collision_distance", np.float32),  # m
@@ -189,21 +188,60 @@ EPISODE = np.dtype([
     ("step", np.int64),  # steps since the reset
     ("started", np.bool_),  # whether there has been a reset
     ("holds", np.bool_),  # whether a drone's target is where it started
-    ("harmonics", np.int64),  # in use
+    ("harmonics", np.int64),  # of the targets' trajectory
+    ("lead", np.float32),  # s, of the same
+    ("trajectory_begin", np.int64),  # the step from which its time counts
+    ("knots", np.int64),  # of its sampled path; 0 where it has none
+    ("knot_interval", np.float64),  # s
+    ("closed", np.bool_),  # whether its first knot follows on the last
     ("num_rings", np.int64),  # of a race; 0 elsewhere
-    ("num_lines", np.int64),  # of a paced race's course; 0 elsewhere
+    ("paced", np.bool_),  # whether a race's targets are places on a course, not its rings
     ("last_unformed", np.int64),  # latest step with fewer than 95 % near their targets
     ("random_key", np.int64),
     ("respawns", np.int64),  # places drawn for crashed drones
     ("visits", np.int64),  # tile pairs compared after the latest sort; 0 asks for a new one
-    ("clean", np.bool_),  # whether the output array of crashes holds none of this swarm
+    ("crashes", np.bool_),  # whether any drone crashed in this step
+    ("crashed_before", np.bool_),  # and in the step before
 ])  # fmt: skip
+
+
+class World(NamedTuple):
+    """All swarms of a batch."""
+
+    blocks: np.ndarray  #: (S * B, ROWS, LANES) float32; see BLOCK_TABLE
+    settings: np.ndarray  #: (S,) records SETTINGS
+    episodes: np.ndarray  #: (S,) records EPISODE
+    frequencies: np.ndarray  #: (S, H) float64, rad/s, of the trajectories' harmonics
+    harmonics: np.ndarray  #: (S * B * H, 6, LANES) float32, m: cosines' x, y, z, then the sines'
+    knots: np.ndarray  #: (S * B * K, 6, LANES) float32: positions, m, and velocities, m/s
+    rings: np.ndarray  #: (S, R, 6) float32: centre, m, and velocity to be passed at, m/s
+    wind: np.ndarray | None  #: (S, 3) float32, m/s; None where the air is still
+
+
+class Workspace(NamedTuple):
+    """What a thread works with."""
+
+    scratch: np.ndarray  #: (MAX_OBSERVATION, LANES) float32
+    waves: np.ndarray  #: (H, 3) float32: cosine, sine and frequency of each harmonic now
+    tiling: tuple | None  #: see tiled_search; None for small swarms
+    few: bool | None  #: None for large ones
+
+
+class Outputs(NamedTuple):
+    """What a step writes."""
+
+    observations: np.ndarray  #: (S, N, D) float32
+    finals: np.ndarray  #: (S, N, D) float32, what drones that crashed observed last
+    rewards: np.ndarray  #: (S, N) float32
+    means: np.ndarray  #: (S,) float64, mean reward
+    crashed: np.ndarray  #: (S, N) bool
+    truncated: np.ndarray  #: (S,) bool
 
 
 class Swarm(NamedTuple):
     """One swarm of the batch, as the stages take it."""
 
-    blocks: np.ndarray  #: (S * B, ROWS, LANES) float32, of all swarms
+    blocks: np.ndarray  #: of the world
     first: int  #: index of its first block
     num_blocks: int  #: B
     settings: np.void  #: its record of SETTINGS
@@ -250,7 +288,6 @@ PRECISION_SCALE = np.float32(0.1)  # m
 CONFLICT_MARGIN = np.float32(1.5)  # collision distances; targets stand at least so far apart
 GRAZE = np.float32(0.2)  # collision distances within which passing another begins to cost
 HORIZON = np.float32(1.5)  # s, how far ahead conflicts are looked for
-LEAD = np.float32(0.2)  # s, how far ahead the velocity of a place in a race is shown
 LEAST = np.float32(0.01)  # conflicts below this are none: formations may stand at the very margin
 MATTERS = np.float32(1 - 0.01 / 3)  # share of the margin from where on a conflict reaches that
 CAUTION = np.float32(1.005)  # factor on what rules a conflict out, far above all rounding

@@ -8,24 +8,8 @@ from ._jit import inlined, jitted
 from .conflicts import EVERY, set_alerts, top_speed, update_conflicts
 from .exact import search_exactly
 from .layout import (
-    ALERT,
-    BEST,
-    CONFLICT_MARGIN,
-    CRASHED,
-    DOUBT,
-    FAR,
-    FARTHEST,
-    FLOOR,
-    INDEX,
-    LANE,
-    LANES,
-    NEAREST_DISTANCE,
-    NEAREST_KEYS,
-    ONE,
-    POSITION,
-    THREE,
-    TWO,
-    ZERO,
+    ALERT, BEST, CONFLICT_MARGIN, DOUBT, FAR, FARTHEST, FLOOR, INDEX, LANE, LANES,
+    NEAREST_DISTANCE, NEAREST_KEYS, ONE, POSITION, THREE, TWO, ZERO,
 )  # fmt: skip
 from .pairs import alike, four_keys, four_places, insert_four, squared_distance
 from .simd import any_positive, index_of, load3, store3, view
@@ -42,13 +26,12 @@ def index_mask(num_blocks):
 
 
 @jitted
-def find_nearest(swarm, neighbours, tiling, few, scratch, only_crashed):
+def find_nearest(swarm, neighbours, tiling, few, scratch):
     """The keys of each drone's worst conflicts, and of its nearest drones, nearest first.
 
     The nearest are exact, ties by index: one key more than needed is kept, and only where two of
     these share their distance bits can the order be in doubt; such a lane is searched again with
-    whole distances.  ``only_crashed`` leaves out the blocks (or tiles) without a drone that
-    crashed in this step, when it is one.
+    whole distances.
 
     ``tiling`` is None for small swarms, so that nothing of it is compiled for them, and ``few`` is
     None for large ones: numba leaves out code behind an argument that is None, no other.
@@ -58,11 +41,9 @@ def find_nearest(swarm, neighbours, tiling, few, scratch, only_crashed):
     margin = CONFLICT_MARGIN * swarm.settings.collision_distance
     fastest = top_speed(blocks, first, num_blocks, scratch)
     if tiling is not None:
-        search_tiles(swarm, wanted, tiling, margin, fastest, only_crashed, scratch)
+        search_tiles(swarm, wanted, tiling, margin, fastest, scratch)
     if few is not None:
         for index in range(first, first + num_blocks):
-            if only_crashed > ZERO and not any_positive(blocks, index, CRASHED):
-                continue
             for found in range(0, wanted + 1, 3):
                 find_three(blocks, first, num_blocks, index, found, swarm.mask)
             block = view(blocks, index)

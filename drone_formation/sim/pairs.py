@@ -1,14 +1,7 @@
 """What the searches for neighbours, conflicts and collisions share: pairs of drones, and keys."""
 
 from ._jit import inlined
-from .layout import (
-    FAR,
-    LANES,
-    POSITION,
-    PREVIOUS_POSITION,
-    VELOCITY,
-    ZERO_BITS,
-)  # fmt: skip
+from .layout import FAR, LANES, POSITION, PREVIOUS_POSITION, VELOCITY, ZERO_BITS
 from .simd import index_of, key_of, load3, store3, view
 from .vectors import difference, length
 

@@ -9,25 +9,15 @@ import math
 
 from ._jit import inlined
 from .layout import (
-    AIRFRAME,
-    ATTITUDE,
-    BODY_RATES,
-    HALF,
-    MAX_RATE,
-    MAX_SPEED,
-    ONE,
-    POSITION,
-    ROTOR_SPEEDS,
-    SIXTH,
-    TWO,
-    VELOCITY,
+    AIRFRAME, ATTITUDE, BODY_RATES, HALF, MAX_RATE, MAX_SPEED, ONE, POSITION, ROTOR_SPEEDS,
+    SIXTH, TWO, VELOCITY,
 )  # fmt: skip
 from .simd import load3, load4, store3, store4
 from .vectors import clamp3
 
 
 @inlined
-def derivative(state, commands, airframe):
+def derivative(state, commands, airframe, acceleration):
     """Time derivative of a quadrotor's state, in the state's units per second.
 
     Rigid body with four first-order rotors (e.g. Mahony, Kumar & Corke, "Multirotor Aerial
@@ -37,9 +27,11 @@ def derivative(state, commands, airframe):
         state: 17 numbers, as above.
         commands: the four rotor speeds aimed at, rad/s.
         airframe: the parameters.
+        acceleration: by forces other than rotors, drag and gravity (3), m/s², world frame.
     """
     _, _, _, vx, vy, vz, qw, qx, qy, qz, p, q, r, w0, w1, w2, w3 = state
     c0, c1, c2, c3 = commands
+    ax, ay, az = acceleration
     (
         mass, inertia_x, inertia_y, inertia_z, arm, thrust, torque_ratio, drag, damping, gravity,
         _, lag, rotor_inertia, _,
@@ -68,9 +60,9 @@ def derivative(state, commands, airframe):
         vx,
         vy,
         vz,
-        twice * (qx * qz + qw * qy) - slow * vx,
-        twice * (qy * qz - qw * qx) - slow * vy,
-        push - twice * (qx * qx + qy * qy) - slow * vz - gravity,
+        twice * (qx * qz + qw * qy) - slow * vx + ax,
+        twice * (qy * qz - qw * qx) - slow * vy + ay,
+        push - twice * (qx * qx + qy * qy) - slow * vz - gravity + az,
         -qx * hp - qy * hq - qz * hr,
         qw * hp + qy * hr - qz * hq,
         qw * hq + qz * hp - qx * hr,
@@ -100,15 +92,15 @@ def along(state, rate, time):
 
 
 @inlined
-def rk4_step(state, commands, airframe, time_step):
+def rk4_step(state, commands, airframe, acceleration, time_step):
     """The state one classical Runge-Kutta step of ``time_step`` seconds later."""
     half, sixth = HALF * time_step, SIXTH * time_step
-    k1 = derivative(state, commands, airframe)
-    k2 = derivative(along(state, k1, half), commands, airframe)
+    k1 = derivative(state, commands, airframe, acceleration)
+    k2 = derivative(along(state, k1, half), commands, airframe, acceleration)
     total = along(along(state, k1, sixth), k2, TWO * sixth)
-    k3 = derivative(along(state, k2, half), commands, airframe)
+    k3 = derivative(along(state, k2, half), commands, airframe, acceleration)
     total = along(total, k3, TWO * sixth)
-    k4 = derivative(along(state, k3, time_step), commands, airframe)
+    k4 = derivative(along(state, k3, time_step), commands, airframe, acceleration)
     return along(total, k4, sixth)
 
 

@@ -171,6 +171,10 @@ if not COMPILED:
         """The scratch, shape (MAX_OBSERVATION, LANES)."""
         return scratch
 
+    def six_rows(rows, index):
+        """Entry ``index`` of a trajectory's coefficients or knots, shape (6, LANES)."""
+        return rows[index]
+
     def tile_of(tiles, index):
         """Tile ``index``, shape (TILE_ROWS, LANES)."""
         return tiles[index]
@@ -215,6 +219,11 @@ else:
     def columns_of(scratch):
         """The scratch, likewise."""
         return carray(_address(scratch, 0), (MAX_OBSERVATION, LANES))
+
+    @merged
+    def six_rows(rows, index):
+        """Entry ``index`` of a trajectory's coefficients or knots, likewise."""
+        return carray(_address(rows, index), (6, LANES))
 
     @merged
     def tile_of(tiles, index):

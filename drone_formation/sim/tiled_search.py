@@ -5,27 +5,9 @@ from .boxes import corners_of, list_boxes, measure_gaps
 from .conflicts import set_alerts, update_conflicts_of_tile
 from .exact import search_exactly
 from .layout import (
-    ALERT,
-    BOX_CORNERS,
-    BOX_GAP,
-    BOX_LIST,
-    BOX_NEARBY,
-    BOX_SWEPT,
-    CONFLICT_KEYS,
-    CRASHED,
-    FARTHEST,
-    INDEX,
-    LANES,
-    NEARBY_TILE,
-    NEAREST_KEYS,
-    ONE,
-    SANE,
-    TILE_BEST,
-    TILE_DOUBT,
-    TILE_FLOOR,
-    TILE_INDEX,
-    TILE_ROWS,
-    ZERO,
+    ALERT, BOX_CORNERS, BOX_GAP, BOX_LIST, BOX_NEARBY, BOX_SWEPT, CONFLICT_KEYS, FARTHEST,
+    INDEX, LANES, NEARBY_TILE, NEAREST_KEYS, ONE, SANE, TILE_BEST, TILE_DOUBT, TILE_FLOOR,
+    TILE_INDEX, TILE_ROWS, ZERO,
 )  # fmt: skip
 from .pairs import alike
 from .simd import greatest, key_of, positive_at, tile_of, view
@@ -36,7 +18,7 @@ _THIRD = (TILE_BEST + 2) * LANES
 
 
 @jitted
-def search_tiles(swarm, wanted, tiling, margin, fastest, only_crashed, scratch):
+def search_tiles(swarm, wanted, tiling, margin, fastest, scratch):
     """The keys of each drone's ``wanted`` nearest others, one more, and of its worst conflicts.
 
     ``tiling`` is (tiles, boxes, orders of the drones in the tiles).  The sort decides how fast this
@@ -52,8 +34,6 @@ def search_tiles(swarm, wanted, tiling, margin, fastest, only_crashed, scratch):
     visits = 0
     for t in range(num_blocks):
         tile = tile_of(tiles, t)
-        if only_crashed > ZERO and not any_crashed(swarm, order, t):
-            continue
         if boxes[BOX_CORNERS, t] > SANE:
             continue  # only parked drones
         measure_gaps(boxes, num_blocks, BOX_CORNERS, corners_of(boxes, BOX_CORNERS, t))
@@ -83,21 +63,10 @@ def search_tiles(swarm, wanted, tiling, margin, fastest, only_crashed, scratch):
             for rank in range(2):
                 key = tile[TILE_INDEX + CONFLICT_KEYS + rank, lane]
                 block[INDEX + CONFLICT_KEYS + rank, that] = key
-    if only_crashed == ZERO:
-        if fresh:
-            swarm.episode.visits = visits + num_blocks
-        elif 4 * visits > 5 * swarm.episode.visits:
-            swarm.episode.visits = 0
-
-
-@inlined
-def any_crashed(swarm, order, t):
-    """Whether a drone of a tile crashed in this step."""
-    found = False
-    for lane in range(LANES):
-        drone = order[t * LANES + lane]
-        found |= view(swarm.blocks, swarm.first + (drone >> 4))[CRASHED, drone & 15] > ZERO
-    return found
+    if fresh:
+        swarm.episode.visits = visits + num_blocks
+    elif 4 * visits > 5 * swarm.episode.visits:
+        swarm.episode.visits = 0
 
 
 @inlined

@@ -4,18 +4,8 @@ import numpy as np
 
 from ._jit import inlined, jitted
 from .layout import (
-    BOX_CORNERS,
-    BOX_SWEPT,
-    FARTHEST,
-    HORIZON,
-    LANES,
-    ONE,
-    POSITION,
-    TILE_BEST,
-    TILE_FLOOR,
-    TILE_INDEX,
-    TILE_MOVE,
-    VELOCITY,
+    BOX_CORNERS, BOX_SWEPT, FARTHEST, HORIZON, LANES, ONE, POSITION, TILE_BEST, TILE_FLOOR,
+    TILE_INDEX, TILE_MOVE, VELOCITY,
 )  # fmt: skip
 from .pairs import four_keys, four_places, insert_four, path_of
 from .simd import load3, store3, tile_of, view

@@ -9,9 +9,10 @@ import sys
 import numpy as np
 import pytest
 
-from drone_formation import RewardWeights, Swarms, course, formations, kernel
-from drone_formation.course import Course, joining_times, limits
-from drone_formation.curves import closest
+from drone_formation import RewardWeights, Swarms, formations, kernel
+from drone_formation.racing import course
+from drone_formation.racing.course import Course, joining_times, limits
+from drone_formation.racing.curves import closest
 from drone_formation.tasks import RING_RADIUS
 
 SIZES = (1, 3, 16, 64, 256)
@@ -210,7 +211,7 @@ import sys
 sys.modules["scipy"] = None  # importing it fails
 import numpy as np
 from drone_formation import Airframe
-from drone_formation.course import Course
+from drone_formation.racing.course import Course
 angle = np.arange(8) * np.pi / 4
 out, along = np.stack([np.cos(angle), np.sin(angle)]), np.stack([-np.sin(angle), np.cos(angle)])
 rings = np.concatenate([20 * out, [0 * angle], along, [0 * angle], [0 * angle + 2]]).T

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 
 from drone_formation import Airframe, Randomization, RewardWeights, Swarms, formations, kernel
 from drone_formation.airframe import CONTROL_STEP, PARAMETERS
-from drone_formation.tasks import BASE_ARENA, CLEARANCE, TASKS, Planner
+from drone_formation.planner import BASE_ARENA, Planner, assign, check_task
+from drone_formation.tasks import CLEARANCE, TASKS, Task
+from drone_formation.trajectories import Trajectory
 
 SIZES = (1, 2, 3, 7, 16, 63, 64, 65, 100, 256)
 
@@ -17,21 +21,28 @@ SIZES = (1, 2, 3, 7, 16, 63, 64, 65, 100, 256)
 @pytest.mark.parametrize("collision_distance", [1.0, 2.5])
 def test_feasible_at_all_times(task, num_drones, collision_distance):
     """Rule: targets and starts stay 1.5 collision distances apart; races share their rings."""
-    planner = Planner(task, num_drones, collision_distance, "fixed")
-    needed = CLEARANCE * collision_distance * (1 - 1e-9)
-    for seed in range(3):
-        plan = planner.plan(np.random.default_rng(seed))
-        assert formations.least_distance(plan.starts) >= needed
-        assert (np.abs(plan.starts) <= planner.arena).all()
-        for time in np.linspace(0, 51.2, 9):
-            phase = plan.frequencies[:, None, None] * time
-            targets = plan.centre + (plan.cosine * np.cos(phase) + plan.sine * np.sin(phase)).sum(
-                axis=0
-            )
-            assert targets.shape == (num_drones, 3)
-            assert (np.abs(targets) < planner.arena).all()
-            if plan.task != "race":
-                assert formations.least_distance(targets) >= needed
+    check_task(TASKS[task], num_drones, collision_distance, seconds=51.2, instants=9)
+
+
+def test_feasibility_is_looked_at():
+    """Two targets that meet after a while, and one that leaves."""
+    flag = TASKS["flag"]
+
+    def folding(setting, rng):
+        points = setting.formation.points * [1, -1, 1]
+        return Trajectory(points, points[None] * [0, 1, 0], 0 * points[None], np.array([0.1]))
+
+    with pytest.raises(ValueError, match=r"task 'folding', episode 0, targets at 19 s: two points"):
+        check_task(Task("folding", formation=flag.formation, trajectory=folding))
+
+    def leaving(setting, rng):
+        points = setting.formation.points
+        return Trajectory(points, 0 * points[None], points[None], np.array([0.1]))
+
+    with pytest.raises(ValueError, match=r"targets at 10 s: point .* is outside the arena of half"):
+        check_task(Task("leaving", formation=flag.formation, trajectory=leaving))
+    roomy = Task("leaving", formation=flag.formation, trajectory=leaving, margin=(0, 10, 10))
+    check_task(roomy, seconds=30)
 
 
 @pytest.mark.parametrize("task", [task for task in TASKS if not TASKS[task].of])
@@ -85,11 +96,9 @@ def test_the_usual_arena(name):
 
 def test_the_conga_line_keeps_its_spacing():
     for num_drones in (2, 64, 500):
-        planner = Planner("conga", num_drones, 1.0, "fixed")
-        plan = planner.plan(np.random.default_rng(1))
+        plan = Planner(TASKS["conga"], num_drones, 1.0).plan(np.random.default_rng(1))
         for time in (0, 20, 50):
-            phase = plan.frequencies[:, None, None] * time
-            line = plan.centre + (plan.cosine * np.cos(phase) + plan.sine * np.sin(phase)).sum(0)
+            line = plan.trajectory.position(time)
             gaps = np.linalg.norm(np.diff(line, axis=0), axis=1)
             assert gaps.min() >= 1.5
             assert gaps.max() <= 1.5 * 1.05 + 1e-9
@@ -97,10 +106,9 @@ def test_the_conga_line_keeps_its_spacing():
 
 @pytest.mark.parametrize(("num_drones", "separation"), [(16, 7.5), (27, 4.5), (3, 15), (79, 1.5)])
 def test_short_conga_lines_with_wide_spacing(num_drones, separation):
-    planner = Planner("conga", num_drones, separation / CLEARANCE, "fixed")
+    planner = Planner(TASKS["conga"], num_drones, separation / CLEARANCE)
     for seed in range(8):  # each starts elsewhere on the track
-        plan = planner.plan(np.random.default_rng(seed))
-        line = plan.centre + plan.cosine.sum(axis=0)
+        line = planner.plan(np.random.default_rng(seed)).trajectory.position(0)
         assert formations.least_distance(line) >= separation * (1 - 1e-9)
 
 
@@ -119,17 +127,20 @@ def test_the_gone_leave_no_trace():
 
 def test_optimal_assignment_is_shorter_and_keeps_the_colours():
     fixed, optimal = (
-        Planner("flag", 64, 1.0, assignment).plan(np.random.default_rng(3))
+        Planner(TASKS["flag"], 64, 1.0, assignment).plan(np.random.default_rng(3))
         for assignment in ("fixed", "optimal")
     )
     assert np.array_equal(fixed.starts, optimal.starts)
 
     def cost(plan):
-        return ((plan.starts - plan.centre) ** 2).sum()
+        return ((plan.starts - plan.trajectory.centre) ** 2).sum()
 
     assert cost(optimal) < cost(fixed)
     pairs = [
-        {(*point, *colour) for point, colour in zip(plan.centre, plan.colours, strict=True)}
+        {
+            (*point, *colour)
+            for point, colour in zip(plan.trajectory.centre, plan.colours, strict=True)
+        }
         for plan in (fixed, optimal)
     ]
     assert pairs[0] == pairs[1]
@@ -149,6 +160,41 @@ def test_own_points_and_colours():
     swarms.reset()
     np.testing.assert_allclose(swarms.target_position[1], points)
     assert np.array_equal(swarms.colours[0], colours)
+
+
+def test_own_points_enlarge_the_arena():
+    small, large = np.array([[0, 0, 0], [3.0, 0, 0]]), np.array([[0, 0, 0], [3.0, 0, 40]])
+    assert Swarms("formation", points=small).arena.tolist() == BASE_ARENA.tolist()
+    swarms = Swarms("formation", points=large, seed=0)
+    assert swarms.arena.tolist() == [30, 30, 42]
+    swarms.reset()
+    np.testing.assert_allclose(swarms.target_position[0], large)
+    assert not swarms.step(np.zeros((1, 2, 4), np.float32)).crashed.any()
+
+
+@pytest.mark.parametrize("arena", [(12, 12, 11), (50, 40, 30)])
+def test_an_arena_of_your_own(arena):
+    swarms = Swarms("flag", 2, 64, seed=0, arena=arena)
+    assert swarms.arena.tolist() == list(arena)
+    swarms.reset()
+    assert (np.abs(swarms.position) <= arena).all()
+    assert np.abs(swarms.position).max() > 0.8 * max(arena)
+    outside = swarms.target_position
+    outside[:, 0] = np.array(arena) - 0.001
+    swarms.place(outside, velocity=np.full((2, 64, 3), 1.0))
+    crashed = swarms.step(np.zeros((2, 64, 4), np.float32)).crashed
+    assert crashed[:, 0].all()
+    assert not crashed[:, 1:].any()
+
+
+def test_assign_is_the_best_of_all_orders():
+    rng = np.random.default_rng(0)
+    positions, slots = rng.normal(size=(2, 5, 3))
+
+    def cost(order):
+        return ((positions - slots[list(order)]) ** 2).sum()
+
+    assert cost(assign(positions, slots)) == min(map(cost, permutations(range(5))))
 
 
 GRID = np.stack(np.meshgrid([0, 2], [0, 2], [0, 2]), -1).reshape(-1, 3).astype(float)
@@ -183,7 +229,19 @@ GRID = np.stack(np.meshgrid([0, 2], [0, 2], [0, 2]), -1).reshape(-1, 3).astype(f
         ({"seed": [1, 2, 3]}, ValueError, "seed must hold 1 integers"),
         ({"points": GRID}, ValueError, "points are for the task"),
         ({"task": "formation", "points": GRID * 0.5}, ValueError, "1.000 m apart"),
-        ({"task": "formation", "points": GRID * 20}, ValueError, "outside the arena"),
+        ({"task": "formation", "points": GRID * 1e5}, ValueError, "points must be .* 10000, got"),
+        (
+            {"task": "formation", "points": GRID, "arena": (30, 3.9, 30)},
+            ValueError,
+            r"arena: the formation of task 'formation' does not fit: its point 4 at \[0.0, 2.0, "
+            r"0.0\] needs half extents of \[2.0, 4.0, 2.0\] m, got \[30.0, 3.9, 30.0\]",
+        ),
+        ({"arena": (8, 8, 8)}, ValueError, "its point 0 at .*, -7.0, 5.0. needs"),
+        ({"task": "hover", "arena": (4, 4, 4)}, ValueError, "64 drones cannot start at random in"),
+        ({"arena": (30, 30)}, ValueError, r"arena must have shape \(3,\), got \(2,\)"),
+        ({"arena": "large"}, TypeError, "arena must be three numbers"),
+        ({"arena": (30, np.nan, 30)}, ValueError, "arena must be finite and from 0 to 10000, got"),
+        ({"arena": (30, -30, 30)}, ValueError, "arena must be .* got -30.0 at"),
         ({"task": "formation", "points": GRID[:, :2]}, ValueError, "shape"),
         ({"task": "formation", "points": GRID * np.nan}, ValueError, "finite"),
         ({"task": "formation", "points": "cube"}, TypeError, "points"),

@@ -56,7 +56,7 @@ def test_keywords(make: Any, keywords: dict, error: type, message: str) -> None:
     "points",
     [
         [[0, 0, 0], [0, 0, 0]],  # on top of each other
-        [[0, 0, 0], [0, 0, 99]],  # outside
+        [[0, 0, 0], [0, 0, 99_999]],  # too far
         [[0, 0, 0], [0, 0, NAN]],
         [[0, 0], [1, 1]],
         [],

@@ -1,8 +1,8 @@
-"""Timetables for races: one closed curve through all rings, and a place on it for every drone.
+"""Paced races: one closed curve through all rings, and a place on it for every drone.
 
-A race with a timetable is a formation that moves: places are strung along one closed curve, equally
-far apart in time, and follow each other around it.  Whoever keeps its place passes every ring and
-meets nobody.  Simulator and classical pilot share what is here.
+A paced race is a formation that moves: places are strung along one closed curve, equally far apart
+in time, and follow each other around it.  A drone which keeps its place passes every ring and has
+no conflict.  The simulator and the classical pilot share what is here.
 
 The curve is a Fourier series in time, through every ring's plane within its radius, with the least
 mean square of acceleration and jerk (compare Mellinger & Kumar, "Minimum snap trajectory
@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .airframe import PARAMETERS
+from ..airframe import PARAMETERS
+from ..trajectories import Trajectory
 from .curves import DOWN, LATERAL, LIMITS, TURN, UP, along_curve, bends, relax, separation, strain
 
 #: Greatest downward acceleration on a course, m/s².
@@ -31,6 +32,8 @@ SETTLING_ROUNDS = 10
 ROUNDS, MORE = 40, 5
 #: How many lines a course has at most.
 MOST_LINES = 7
+#: By how much the velocities shown run ahead of the places, s.
+LEAD = 0.2
 
 
 def limits(airframes: np.ndarray, down: float = 4.5) -> np.ndarray:
@@ -160,10 +163,10 @@ def pace(
     airframes: np.ndarray,
     collision_distance: float,
 ) -> Course:
-    """The course that ``Swarms(paced=True)`` has drones fly who start at rest (N, 3), m.
+    """The course that ``Swarms(paced=True)`` has drones fly, from rest at starts (N, 3), m.
 
-    It is quicker than the classical pilot's, who has to keep more in hand; its places come by
-    their first rings later, and are so far apart that keeping them is no conflict.
+    It is quicker than that of the classical pilot, which has to keep more in hand; its places come
+    by their first rings later, and are so far apart that keeping them is no conflict.
     """
     return Course(
         rings, first_ring, airframes, collision_distance,
@@ -175,7 +178,7 @@ def joining_times(rings: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """When drones should be in places that come by given rings then, one each: (N,), s.
 
     A trained policy takes five seconds to its place, more where a drone has far to fly or comes
-    from the side that its ring is passed to; whoever is late has to wait for the next lap.
+    from the side that its ring is passed to; a drone which is late has to wait for the next lap.
     """
     ways = rings[:, :3] - starts
     distance = np.linalg.norm(ways, axis=1)
@@ -272,3 +275,17 @@ class Fit:
             lap *= slower.max()
         slower = slower.reshape(-1, samples).max(axis=1)
         return lap, slower, speed.reshape(-1, samples).mean(axis=1) * self.shares
+
+
+def course_trajectory(course: Course) -> Trajectory:
+    """The places on a course as a trajectory: that of every drone, head start included.
+
+    It leads by ``LEAD``: a drone has to lean before a bend, and would not see it coming.
+    """
+    lines, rate = course.curve.lines[course.line], 2 * np.pi / course.curve.lap  # (N, 1 + 2 H, 3)
+    harmonics = lines.shape[1] // 2
+    cosine, sine = lines[:, 1 : 1 + harmonics], lines[:, 1 + harmonics :]
+    return Trajectory.trailing(
+        np.arange(1, harmonics + 1), cosine.swapaxes(0, 1), sine.swapaxes(0, 1),
+        rate * course.head_start, rate, centre=lines[:, 0], lead=LEAD,
+    )  # fmt: skip

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .sim._jit import compiled
+from ..sim._jit import compiled
 
 # A drone's limits are a row: greatest horizontal, upward and downward acceleration (m/s^2), and
 # greatest rate at which hovering thrust can be turned (rad/s).
@@ -16,7 +16,15 @@ jitted = compiled(error_model="numpy")
 
 
 @jitted
-def along_curve(lines, line, times, rate, position, velocity, acceleration):
+def along_curve(
+    lines: np.ndarray,
+    line: np.ndarray,
+    times: np.ndarray,
+    rate: float,
+    position: np.ndarray,
+    velocity: np.ndarray,
+    acceleration: np.ndarray,
+) -> None:
     """Where places on a course are at given times, their velocities and accelerations.
 
     Args:
@@ -44,7 +52,7 @@ def along_curve(lines, line, times, rate, position, velocity, acceleration):
 
 
 @jitted
-def closest(points):
+def closest(points: np.ndarray) -> float:
     """Least distance between any two of some points (N, 3); infinite where there is one."""
     least = np.inf
     for i in range(len(points)):
@@ -56,7 +64,9 @@ def closest(points):
 
 
 @jitted
-def separation(lines, line, start, times, rate):
+def separation(
+    lines: np.ndarray, line: np.ndarray, start: np.ndarray, times: np.ndarray, rate: float
+) -> float:
     """Least distance, at any of some times, between places with head starts (M,) on a course."""
     position = np.empty((len(start), 3))
     velocity, acceleration = np.empty_like(position), np.empty_like(position)
@@ -68,7 +78,9 @@ def separation(lines, line, start, times, rate):
 
 
 @jitted
-def bends(path, angle, speed, bend, twist):
+def bends(
+    path: np.ndarray, angle: np.ndarray, speed: np.ndarray, bend: np.ndarray, twist: np.ndarray
+) -> None:
     """How a curve runs at some angles: what is worked out of its derivatives by the angle.
 
     Args:
@@ -97,7 +109,14 @@ def bends(path, angle, speed, bend, twist):
 
 
 @jitted
-def relax(cost, centre, plane, room, shift, rounds):
+def relax(
+    cost: np.ndarray,
+    centre: np.ndarray,
+    plane: np.ndarray,
+    room: np.ndarray,
+    shift: np.ndarray,
+    rounds: int,
+) -> None:
     """Move points within discs so that ``sum x' cost x`` over the axes is least.
 
     Accelerated projected gradient (Nesterov, 1983).
@@ -139,7 +158,9 @@ def relax(cost, centre, plane, room, shift, rounds):
 
 
 @jitted
-def strain(bend, twist, rate, able, gravity):
+def strain(
+    bend: np.ndarray, twist: np.ndarray, rate: float, able: np.ndarray, gravity: float
+) -> np.ndarray:
     """By which factor a curve must be slowed, at each of some points, for a drone to fly it: (M,).
 
     As ``pilots.flight.strain``, of which it is no part: numba's disk cache notices changes only in

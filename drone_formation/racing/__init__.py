@@ -1,0 +1,1 @@
+"""What a race needs beyond its rings: one closed course through them, and places on it."""
