@@ -450,3 +450,20 @@ def test_metrics_by_hand():
     assert metrics["min_separation"] == pytest.approx(separation, rel=1e-5)
     assert metrics["on_target"] == 0
     assert metrics["time_to_form"] == np.inf
+
+
+def test_each_episode_pays_what_its_task_pays():
+    """The recipe's weights are the tasks' own; a mixture pays those of what it draws."""
+    assert RewardWeights() == RewardWeights(approach=0.5, collision=10.0, crash=10.0)
+    racing = RewardWeights(approach=1.0, ring=1.0, collision=10.0, conflict=0.05, crash=10.0)
+    for name, task in TASKS.items():
+        assert task.reward == (racing if name == "race" else RewardWeights())
+    mixed = Swarms("mixed", 32, 3, seed=0)
+    mixed.reset()
+    assert "race" in mixed.tasks
+    first = kernel.WEIGHTS
+    for name, settings in zip(mixed.tasks, mixed._settings, strict=True):
+        np.testing.assert_array_equal(settings[first : first + 9], TASKS[name].reward.as_row())
+    given = Swarms("mixed", 32, 3, seed=0, reward=RewardWeights(crash=1))
+    given.reset()
+    assert (given._settings[:, first : first + 9] == RewardWeights(crash=1).as_row()).all()
