@@ -150,7 +150,9 @@ def check_step(swarms: Swarms, result: Any) -> None:
     assert np.isfinite(seen).all(), "an observation is not finite"
     assert np.abs(seen).max(initial=0) <= 1, "an observation is beyond [-1, 1]"
     assert np.isfinite(rewards).all(), "a reward is not finite"
-    scale = sum(getattr(swarms.reward_weights, f) for f in RewardWeights.__dataclass_fields__)
+    weights = swarms.reward_weights
+    tasks = [weights] if isinstance(weights, RewardWeights) else weights.values()
+    scale = max(sum(vars(paid).values()) for paid in tasks)
     reach = 10 + 2 * swarms.collision_distance + 2.5e4  # the spin term: 3 x 50² at most, and more
     assert np.abs(rewards).max() <= scale * reach, "a reward is huge"
     for name in ("velocity", "body_rates", "attitude", "rotor_speeds", "distance"):

@@ -22,16 +22,20 @@ __version__ = "0.1.0"
 _LAZY = {
     "Airframe": "airframe",
     "DroneVecEnv": "envs.sb3",
+    "Formation": "formations",
     "JointEnv": "envs.joint",
     "ParallelEnv": "envs.parallel",
     "Randomization": "airframe",
     "RewardWeights": "reward",
     "Swarms": "swarms",
+    "Task": "tasks",
+    "Trajectory": "trajectories",
     "VectorEnv": "envs.vector",
     "aec_env": "envs.parallel",
     "evaluate": "evaluation",
     "load_pilot": "pilots.trained",
     "parallel_env": "envs.parallel",
+    "register_task": "registration",
 }
 
 __all__ = ["__version__", *_LAZY]
@@ -46,9 +50,13 @@ if TYPE_CHECKING:  # type checkers and editors see what is imported late
     from .envs.sb3 import DroneVecEnv as DroneVecEnv
     from .envs.vector import VectorEnv as VectorEnv
     from .evaluation import evaluate as evaluate
+    from .formations import Formation as Formation
     from .pilots.trained import load_pilot as load_pilot
+    from .registration import register_task as register_task
     from .reward import RewardWeights as RewardWeights
     from .swarms import Swarms as Swarms
+    from .tasks import Task as Task
+    from .trajectories import Trajectory as Trajectory
 
 
 def __getattr__(name: str) -> Any:

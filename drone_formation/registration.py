@@ -153,7 +153,7 @@ def _load(path: str) -> Task | None:
         return register_task(found)
     by_name = _look_up(attribute)  # that importing the module may have registered
     if found is not None and by_name is None:
-        raise ValueError(f"task {path!r} must be a Task, got {found!r}")
+        raise ValueError(f"task {path!r} must be a Task, and is of type {type(found).__name__}")
     return by_name
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class RewardWeights:
-    """Weights of the reward's terms; every weight is zero or more.
+    """Weights of the reward's terms; every weight is zero or more.  Each task has its own.
 
     With d the distance to the target in metres, the reward of one drone in one step is::
 
@@ -19,7 +19,7 @@ class RewardWeights:
         + ring       * (1 when the drone passes its race ring the right way)
         - collision  * (1 when nearer to another drone than the collision distance, falling to 0
                         at 1.2 collision distances)
-        - conflict   * (how near and how soon the worst meeting ahead is, from 0 to 1)
+        - conflict   * (how near and how soon the worst conflict ahead is, from 0 to 1)
         - smoothness * (squared change of the action)
         - spin       * (squared body rates, rad²/s²)
         - crash      * (1 when the drone leaves the arena)
@@ -32,10 +32,10 @@ class RewardWeights:
     learns to miss by centimetres.
 
     ``approach`` and ``precision`` pay for being on a target, so not in a race, whose rings are to
-    be passed, unless there is a paced, whose places are to be kept.  They act on two scales, so
-    that the last centimetres pay as clearly as the last metres; ``progress`` reaches across the
-    arena.  The defaults were found by experiment: being on target pays more than all else together,
-    and all of it is small, because a value network takes long to learn large numbers.
+    be passed, unless it is paced, when there are places to keep.  They act on two scales, so that
+    the last centimetres pay as clearly as the last metres; ``progress`` reaches across the arena.
+    The defaults were found by experiment: being on target pays more than all else that a drone is
+    paid step by step, and a crash, or a step of a collision, costs what it earns in 16 steps there.
 
     Raises:
         ValueError: a weight is negative, beyond 1e6 or not a number.
@@ -43,14 +43,14 @@ class RewardWeights:
     """
 
     progress: float = 0.15
-    approach: float = 0.24
+    approach: float = 0.5
     precision: float = 0.12
     ring: float = 5.0
-    collision: float = 2.0
+    collision: float = 10.0
     conflict: float = 0.15
     smoothness: float = 0.0006
     spin: float = 0.00015
-    crash: float = 3.0
+    crash: float = 10.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -298,7 +298,10 @@ TASKS: dict[str, Task] = {
              formations.conga, _trailing, turned),
         Task("flag", "the swarm forms the American flag", formations.flag),
         Task("race", "each drone races through rings",
-             _course, reach=turned, margin=(3.0, 3.0, 5.0), rings=_rings),
+             _course, reach=turned, margin=(3.0, 3.0, 5.0), rings=_rings,
+             # A drone which keeps its place passes the rings and has no conflict: neither needs
+             # a great price.
+             reward=RewardWeights(approach=1.0, ring=1.0, conflict=0.05)),
         Task("mixed", "one of the tasks above, drawn anew for every episode",
              of=("idle", "hover", "sphere", "orbit", "follow", "cube", "conga", "flag", "race")),
         Task("formation", "the points you give, or a random cloud of them in every episode",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 
 import gymnasium
 import pettingzoo
@@ -12,7 +15,7 @@ import pytest
 from gymnasium.wrappers import TimeLimit
 
 import drone_formation
-from drone_formation import registration
+from drone_formation import RewardWeights, Swarms, Task, formations, registration
 from drone_formation.tasks import TASKS
 
 IDS = [task.id for task in TASKS.values()]
@@ -61,7 +64,7 @@ print(observation.shape[0])
 def test_gymnasium_makes_every_id(id: str) -> None:
     env = gymnasium.make(id, **SMALL)
     assert type(env.unwrapped) is drone_formation.JointEnv
-    assert env.unwrapped.swarms.task == id.removeprefix("Drone").removesuffix("-v0").lower()
+    assert env.unwrapped.swarms.task == registration.task_name(id)
     assert env.spec is not None
     assert env.spec.max_episode_steps is None
     wrapper = env
@@ -112,6 +115,75 @@ def test_unknown_task_lists_those_there_are(make: str, task: object) -> None:
 def test_a_task_has_a_name_and_an_id(task: str) -> None:
     assert registration.task_name(task) == "flag"
     assert drone_formation.parallel_env(task, num_drones=2).swarms.task == "flag"
+
+
+@pytest.fixture
+def forgetting() -> Iterator[None]:
+    """What a test registers is known in that test alone."""
+    known = [TASKS, *registration._registries()]
+    before = [dict(names) for names in known]
+    yield
+    for names, old in zip(known, before, strict=True):
+        names.clear()
+        names.update(old)
+
+
+@pytest.mark.usefixtures("forgetting")
+def test_a_registered_task_is_known_everywhere() -> None:
+    task = Task("three_rows", "three rows", formations.flag, reward=RewardWeights(spin=0.5))
+    assert drone_formation.register_task(task) is task
+    assert task.id == "DroneThreeRows-v0"
+    for named in (task, "three_rows", "DroneThreeRows-v0"):
+        assert registration.resolve_task(named) is task
+        assert Swarms(named, num_drones=3).reward_weights.spin == 0.5
+        assert drone_formation.JointEnv(named, num_drones=3).swarms.task == "three_rows"
+    spec = gymnasium.make("DroneThreeRows-v0", num_drones=3).spec
+    assert spec is not None
+    assert spec.kwargs["task"] == "three_rows"
+
+
+@pytest.mark.usefixtures("forgetting")
+def test_a_task_is_registered_when_it_is_used() -> None:
+    task = Task("on_the_fly", formation=formations.cube)
+    assert Swarms(task, 1, 5).task == "on_the_fly"
+    assert "DroneOnTheFly-v0" in gymnasium.registry
+
+
+@pytest.mark.usefixtures("forgetting")
+def test_registering_twice_and_clashes() -> None:
+    task = Task("three_rows", formation=formations.flag)
+    drone_formation.register_task(task)
+    assert drone_formation.register_task(pickle.loads(pickle.dumps(task))) == task
+    other = replace(task, formation=formations.cube, version=1)
+    with pytest.raises(ValueError, match=r"'three_rows': another task is registered .* force=True"):
+        drone_formation.register_task(other)
+    drone_formation.register_task(other, force=True)
+    assert registration.resolve_task("DroneThreeRows-v1") is other
+    assert "DroneThreeRows-v0" not in gymnasium.registry
+    for force in (False, True):
+        with pytest.raises(ValueError, match="'flag': a task of the package has this name"):
+            drone_formation.register_task(Task("flag", formation=formations.cube), force=force)
+    assert drone_formation.register_task(TASKS["flag"]) is TASKS["flag"]
+    gymnasium.register("DroneTheirs-v0", entry_point="theirs:Env")
+    with pytest.raises(ValueError, match="DroneTheirs-v0 is registered with Gymnasium by another"):
+        drone_formation.register_task(Task("theirs"))
+    with pytest.raises(TypeError, match="task must be a Task, got 'flag'"):
+        drone_formation.register_task("flag")
+
+
+@pytest.mark.usefixtures("forgetting")
+def test_a_mixture_of_ones_own() -> None:
+    mine = Task("mine", formation=formations.cube, reward=RewardWeights(crash=7))
+    mixture = Task("my_mixture", of=("flag", "mine"))
+    with pytest.raises(ValueError, match="'my_mixture': it draws from 'mine', which is not reg"):
+        drone_formation.register_task(mixture)
+    drone_formation.register_task(mine)
+    swarms = Swarms(mixture, 16, 3, seed=0)
+    swarms.reset()
+    assert set(swarms.tasks) == {"flag", "mine"}
+    assert swarms.reward_weights == {"flag": TASKS["flag"].reward, "mine": mine.reward}
+    with pytest.raises(ValueError, match="draws from 'my_mixture', which is a mixture itself"):
+        drone_formation.register_task(Task("mixed_again", of=("my_mixture",)))
 
 
 def test_public_names() -> None:

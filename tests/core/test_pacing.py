@@ -116,7 +116,7 @@ def test_who_stays_in_its_place_is_paid_and_scores():
     plain.reset()
     rewards = hover(swarms).rewards[0]
     distance = swarms.distance[0]
-    expected = 0.24 / (1 + distance) + 0.12 * 0.1 / (0.1 + distance)
+    expected = weights.approach / (1 + distance) + weights.precision * 0.1 / (0.1 + distance)
     np.testing.assert_allclose(rewards, expected, rtol=1e-4)
     np.testing.assert_array_equal(hover(plain).rewards[0], 0)
 

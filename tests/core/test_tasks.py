@@ -279,6 +279,95 @@ def test_bad_dataclasses(make, error):
         make()
 
 
+def rows(num_drones, separation):
+    return formations.Formation(GRID[:num_drones] * separation, formations.rainbow(num_drones))
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "says"),
+    [
+        ({"name": "Figure-8"}, ValueError, r"name must be words .* 'figure_eight'; got 'Figure-8'"),
+        ({"name": "a_1"}, ValueError, "each beginning with a letter"),
+        ({"name": ""}, ValueError, "name"),
+        ({"name": 8}, TypeError, "name must be a string, got 8"),
+        ({"summary": None}, TypeError, "task 'own': summary must be a string"),
+        ({"formation": GRID}, TypeError, "task 'own': formation must be a function"),
+        ({"trajectory": None}, TypeError, "trajectory must be a function, got None"),
+        ({"reward": {"crash": 1}}, TypeError, "reward must be RewardWeights"),
+        ({"margin": (1, 2)}, TypeError, "margin must be three numbers"),
+        ({"margin": (1, 2, -3)}, ValueError, "margin must be finite and 0 or more"),
+        ({"version": -1}, ValueError, "version must be 0 or more"),
+        ({"holds": 1}, TypeError, "holds must be True or False"),
+        ({"of": "flag"}, TypeError, "of must be a tuple of names"),
+        ({"of": ("flag",), "formation": rows}, ValueError, "of and formation exclude each other"),
+        ({"holds": True, "formation": rows}, ValueError, "holds and formation exclude"),
+        ({"rings": lambda s, r: GRID}, ValueError, "rings need a formation"),
+    ],
+)
+def test_bad_tasks(fields, error, says):
+    with pytest.raises(error, match=says):
+        Task(**{"name": "own", **fields})
+
+
+def leaves(setting, rng):
+    return Trajectory.still(setting.formation.points + 50)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "says"),
+    [
+        ({"formation": lambda n, s: GRID}, TypeError, "must return a Formation, got array"),
+        ({"formation": lambda n, s: rows(n - 1, s)}, ValueError, "as many as drones, 4, got 3"),
+        ({"formation": lambda n, s: rows(n, s / 4)}, ValueError, r"0.750 m apart; at least 1.5 m"),
+        ({"formation": rows, "trajectory": leaves}, ValueError, "point 0 at .* outside the arena"),
+        ({"formation": rows, "trajectory": lambda s, r: GRID}, TypeError, "return a Trajectory"),
+        ({"formation": rows, "trajectory": lambda s, r: Trajectory(GRID)}, ValueError, "4, got 8"),
+        ({"start": lambda room, n, s, r: GRID[:2]}, ValueError, "its starts must be as many"),
+        ({"start": lambda room, n, s, r: GRID[:4] / 9}, ValueError, "starts: two points are 0.222"),
+        ({"start": lambda room, n, s, r: GRID[:4] * 99}, ValueError, "starts: point 1 .* outside"),
+        ({"formation": rows, "rings": lambda s, r: GRID}, ValueError, r"rings must have shape \(R"),
+        ({"formation": rows, "rings": lambda s, r: np.zeros((2, 6))}, ValueError, "normals of its"),
+    ],
+)
+def test_tasks_whose_functions_return_nonsense(fields, error, says):
+    with pytest.raises(error, match=says):
+        Planner(Task("own", **fields), 4, 1.0).plan(np.random.default_rng(0))
+
+
+def test_ids_are_written_in_camel_case():
+    assert Task("figure_eight", version=2).id == "DroneFigureEight-v2"
+    assert Task("hover2").id == "DroneHover2-v0"
+    assert [task.id for task in TASKS.values()][:2] == ["DroneIdle-v0", "DroneHover-v0"]
+
+
+def test_tasks_say_by_fields_what_they_are():
+    assert [name for name, task in TASKS.items() if task.races] == ["race", "mixed"]
+    assert [name for name, task in TASKS.items() if task.accepts_points] == ["formation"]
+    assert [name for name, task in TASKS.items() if task.holds] == ["hover"]
+
+
+def test_a_race_of_your_own():
+    """Three rings around a triangle, for which neither the kernel nor pacing needs a name."""
+
+    def triangle(setting, rng):
+        angle = 2 * np.pi * np.arange(3) / 3
+        along = np.stack([-np.sin(angle), np.cos(angle), 0 * angle], axis=1)
+        return np.concatenate([setting.formation.points[:3], along], axis=1)
+
+    def corners(num_drones, separation):
+        angle = 2 * np.pi * np.arange(num_drones) / 3
+        points = 15 * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
+        return formations.Formation(points, formations.rainbow(num_drones))
+
+    task = Task("triangle", formation=corners, rings=triangle)
+    assert task.races
+    planner = Planner(task, 6, 1.0)
+    assert planner.num_rings == 3
+    plan = planner.plan(np.random.default_rng(0))
+    assert sorted(plan.first_ring) == [0, 0, 1, 1, 2, 2]
+    np.testing.assert_array_equal(plan.trajectory.position(9.0), plan.rings[plan.first_ring, :3])
+
+
 def test_bad_actions():
     swarms = Swarms("flag", 2, 4, seed=0)
     good = np.zeros((2, 4, 4), np.float32)
@@ -361,3 +450,20 @@ def test_metrics_by_hand():
     assert metrics["min_separation"] == pytest.approx(separation, rel=1e-5)
     assert metrics["on_target"] == 0
     assert metrics["time_to_form"] == np.inf
+
+
+def test_each_episode_pays_what_its_task_pays():
+    """The recipe's weights are the tasks' own; a mixture pays those of what it draws."""
+    assert RewardWeights() == RewardWeights(approach=0.5, collision=10.0, crash=10.0)
+    racing = RewardWeights(approach=1.0, ring=1.0, collision=10.0, conflict=0.05, crash=10.0)
+    for name, task in TASKS.items():
+        assert task.reward == (racing if name == "race" else RewardWeights())
+    mixed = Swarms("mixed", 32, 3, seed=0)
+    mixed.reset()
+    assert "race" in mixed.tasks
+    first = kernel.WEIGHTS
+    for name, settings in zip(mixed.tasks, mixed._settings, strict=True):
+        np.testing.assert_array_equal(settings[first : first + 9], TASKS[name].reward.as_row())
+    given = Swarms("mixed", 32, 3, seed=0, reward=RewardWeights(crash=1))
+    given.reset()
+    assert (given._settings[:, first : first + 9] == RewardWeights(crash=1).as_row()).all()
