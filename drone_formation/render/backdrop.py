@@ -65,7 +65,7 @@ class Backdrop:
         lit = depth < 30 * arena.max()
         light = np.where(lit, clear**1.2, 0.0)
         grid = _grid(camera, size, arena, slope, np.where(lit, depth, 0.0))
-        paint(paint_rows, surface, *floats(colours, self._grain, light, GRID, *grid))
+        paint(paint_rows, surface, *floats(colours, self._grain, light, GRID, np.stack(grid)))
         self._draw_stars(surface, camera, above > 0)
         _outline(surface, camera, arena)
 
