@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".pdf", ".svg")
 #: A longer way between two control steps is a respawn, which no line joins, m.
 JUMP = 3.0
-#: About so many instants of an episode are kept for the curves over time.
+#: About this many instants of an episode are kept for the curves over time.
 INSTANTS = 400
 
 _NIGHT, _TARGET = "#0b1122", "#7f8ba8"
@@ -173,8 +173,10 @@ def plot_paths(
     thin = 1.0 if len(flat) <= 128 else 0.5
     axes.add_collection(LineCollection(list(flat), colors=rgb, linewidths=thin, alpha=0.6))
     size = 22 if len(flat) <= 128 else 5
-    axes.scatter(*targets.T[[1, 0]], s=3 * size, facecolors="none", edgecolors=_TARGET, lw=0.6)
-    axes.scatter(*paths[-1].T[[1, 0]], s=size, c=rgb, zorder=3)
+    slots, ends = targets[:, [1, 0]].T, paths[-1][:, [1, 0]].T
+    rim: dict[str, Any] = {"facecolors": "none", "edgecolors": _TARGET, "lw": 0.6}
+    axes.scatter(slots[0], slots[1], s=3 * size, **rim)
+    axes.scatter(ends[0], ends[1], s=size, c=rgb, zorder=3)
     x, y = arena[:2]
     axes.plot([-y, y, y, -y, -y], [-x, -x, x, x, -x], color=_TARGET, linewidth=1)
     axes.set_facecolor(_NIGHT)
