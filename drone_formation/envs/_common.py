@@ -11,17 +11,18 @@ from gymnasium.spaces import Box
 from ..airframe import CONTROL_STEP
 from ..registration import task_name
 from ..swarms import Swarms
+from ..tasks import Task
 
 #: Ways to draw, and pictures per second that show the drones in real time.
 RENDER_MODES = ["human", "rgb_array"]
 METADATA: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": round(1 / CONTROL_STEP)}
 
 
-def build_swarms(task: str, num_swarms: int, options: dict[str, Any]) -> Swarms:
+def build_swarms(task: str | Task, num_swarms: int, options: dict[str, Any]) -> Swarms:
     """The simulator under a view.
 
     Args:
-        task: an id ("DroneFlag-v0") or a task's name ("flag").
+        task: an id ("DroneFlag-v0"), a task's name ("flag"), or a ``Task``.
         num_swarms: S.
         options: further keywords of ``Swarms``.
 
@@ -30,7 +31,8 @@ def build_swarms(task: str, num_swarms: int, options: dict[str, Any]) -> Swarms:
     """
     if "seed" in options:
         raise TypeError("seed is not an argument of the environment: give it to reset(seed=...)")
-    return Swarms(task_name(task), num_swarms, **options)
+    name = task.name if isinstance(task, Task) else task_name(task)
+    return Swarms(name, num_swarms, **options)
 
 
 def take_alias(options: dict[str, Any], alias: str) -> dict[str, Any]:
@@ -56,9 +58,31 @@ def observation_box(swarms: Swarms, *batch: int) -> Box:
     return Box(-1.0, 1.0, (*batch, swarms.observations.shape[2]), np.float32)
 
 
-def action_box(*batch: int) -> Box:
-    """Actions, one number per rotor: shape (*batch, 4); 0 hovers."""
+def action_box(swarms: Swarms, *batch: int) -> Box:
+    """Actions, one number per rotor: shape (*batch, 4); 0 hovers.
+
+    All views take from here how long an action is.
+    """
     return Box(-1.0, 1.0, (*batch, 4), np.float32)
+
+
+def known_options(options: dict[str, Any] | None, *allowed: str) -> dict[str, Any]:
+    """The options of a reset, all of them known.
+
+    Raises:
+        TypeError: they are not a dict.
+        ValueError: one of them is not among those ``allowed``; the message names it.
+    """
+    if options is None:
+        return {}
+    if not isinstance(options, dict):
+        raise TypeError(f"options must be a dict or None, got {options!r}")
+    for name in options:
+        if name not in allowed:
+            raise ValueError(
+                f"options: {name!r} is not known; allowed: {', '.join(allowed) or 'none'}"
+            )
+    return options
 
 
 def swarm_metrics(swarms: Swarms, which: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:

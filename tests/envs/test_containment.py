@@ -1,4 +1,4 @@
-"""A drone whose numbers blow up, seen through every view: counted, put back, and nobody's loss."""
+"""A drone whose numbers blow up, seen through every view: counted, put back, felt by no other."""
 
 from __future__ import annotations
 
