@@ -49,14 +49,14 @@ if TYPE_CHECKING:  # type checkers and editors see what is imported late
     from .pilots.trained import load_pilot as load_pilot
     from .reward import RewardWeights as RewardWeights
     from .swarms import Swarms as Swarms
+else:  # hidden from them, since they would take any name for one of these
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

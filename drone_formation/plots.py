@@ -1,7 +1,7 @@
 """Plots of flights and of training.
 
-Every function draws plain arrays on matplotlib axes that it is given, so that they can be put
-together anew; nothing opens a window or touches pyplot's state.  A :class:`FlightLog` collects the
+Every function draws plain arrays on matplotlib axes that it is given, so that they can be
+combined anew; nothing opens a window or touches pyplot's state.  A :class:`FlightLog` collects the
 arrays while any pilot flies::
 
     log = FlightLog(pilot)
@@ -43,7 +43,7 @@ _BAND, _MEDIAN, _EXTREME = "#9ec1ea", "#1f5fa8", "#d6453d"
 
 
 class FlightLog:
-    """A pilot that notes what happens while another one flies.
+    """A pilot that records what happens while another one flies.
 
     Attributes:
         time: (T,), s; the same for all episodes.

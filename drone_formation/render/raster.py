@@ -1,7 +1,7 @@
 """Compiled painting: sky and ground, stars, lines, and drones.
 
-SDL copies sprites quickly, but knows no grid in perspective and no smooth ellipse, and a call per
-line is dear. These functions write straight into a surface's pixels, (H, W) int32, which hold 0 to
+SDL copies sprites quickly, but has no grid in perspective and no smooth ellipse, and a call per
+line is slow. These functions write straight into a surface's pixels, (H, W) int32, which hold 0 to
 255 of red, green and blue at bits 16, 8 and 0. Pixel (x, y) covers the square from x to x + 1 and
 y to y + 1. All in one file, which imports nothing compiled: numba's disk cache notices changes only
 in the file that holds a function.
@@ -24,7 +24,7 @@ ARM = 2 / 3
 ROTOR = 1 / 3
 BODY = 0.31
 
-BLOCK = 64  # px; what changes slowly along a row is computed once per so many columns
+BLOCK = 64  # px; what changes slowly along a row is computed once in this many columns
 
 # numba has no types for mypy: what these decorators return takes anything.
 _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -110,7 +110,7 @@ def paint_rows(
     A camera without roll sees the ground in rows of equal depth. So a pixel's place on the ground
     is linear along its row, ``start + step * column``, in cells of the grid, and so is the way to
     the row below, ``run + drift * column``. Line widths are in pixels: lines are crisp near by, and
-    melt, rather than flicker, towards the horizon.
+    fade without flicker towards the horizon.
 
     Args, float32 for all H rows:
         colours: (H, 3), at most 254.
@@ -340,7 +340,7 @@ def draw_drones(
     """
     for i in range(len(places)):
         place, reach, tint = (places[i, 0], places[i, 1]), reaches[i], _row(tints, i)
-        if reach > np.float32(1.5):  # farther off, nothing but the light is seen
+        if reach > np.float32(1.5):  # from farther away, only the light is seen
             a = axes[i, 0, 0] * reach, axes[i, 0, 1] * reach
             b = axes[i, 1, 0] * reach, axes[i, 1, 1] * reach
             _frame(pixels, place, reach, a, b, tint)
@@ -351,7 +351,7 @@ def draw_drones(
 def _frame(
     pixels: np.ndarray, place: Vector, reach: Number, a: Vector, b: Vector, tint: Colour
 ) -> None:
-    """Paint a drone's arms and rotors; `a` and `b`: its axes, as long as it reaches."""
+    """Paint a drone's arms and rotors; `a` and `b`: its axes, from the middle to a rotor's rim."""
     (x, y), (ax, ay), (bx, by) = place, a, b
     half = max(np.float32(0.035) * reach, np.float32(0.4))
     for u, v in (a, b):

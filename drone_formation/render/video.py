@@ -75,7 +75,7 @@ class Video:
         elif suffix == "" or self.path.is_dir():
             self._pattern = self.path / "frame_%05d.png"
         elif suffix in _ENCODERS:
-            _ffmpeg()  # rather now than after an hour of flight
+            _ffmpeg()  # fails now, not after an hour of flight
         else:
             raise ValueError(f"cannot write {str(path)!r}; allowed: {ALLOWED}")
         self._refuse(self._name(0))

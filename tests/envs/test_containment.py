@@ -32,7 +32,7 @@ def fly(view: str, wild: bool) -> tuple[list, np.ndarray]:
 
 
 def crashed(view: str, result: tuple) -> list[bool]:
-    """Whom a step reported to have crashed."""
+    """The drones that a step reported to have crashed."""
     info = result[4] if view != "rows" else result[3]
     if view in ("parallel", "aec"):
         return [info[f"drone_{i}"].get("crashed", False) for i in range(N)]
