@@ -24,13 +24,16 @@ _LAZY = {
     "DroneVecEnv": "envs.sb3",
     "Formation": "formations",
     "JointEnv": "envs.joint",
+    "ObservationTerm": "terms",
     "ParallelEnv": "envs.parallel",
     "Randomization": "airframe",
+    "RewardTerm": "terms",
     "RewardWeights": "reward",
     "Swarms": "swarms",
     "Task": "tasks",
     "Trajectory": "trajectories",
     "VectorEnv": "envs.vector",
+    "Wind": "disturbances",
     "aec_env": "envs.parallel",
     "evaluate": "evaluation",
     "load_pilot": "pilots.trained",
@@ -43,6 +46,7 @@ __all__ = ["__version__", *_LAZY]
 if TYPE_CHECKING:  # type checkers and editors see what is imported late
     from .airframe import Airframe as Airframe
     from .airframe import Randomization as Randomization
+    from .disturbances import Wind as Wind
     from .envs.joint import JointEnv as JointEnv
     from .envs.parallel import ParallelEnv as ParallelEnv
     from .envs.parallel import aec_env as aec_env
@@ -56,15 +60,17 @@ if TYPE_CHECKING:  # type checkers and editors see what is imported late
     from .reward import RewardWeights as RewardWeights
     from .swarms import Swarms as Swarms
     from .tasks import Task as Task
+    from .terms import ObservationTerm as ObservationTerm
+    from .terms import RewardTerm as RewardTerm
     from .trajectories import Trajectory as Trajectory
+else:  # hidden from them, since they would take any name for one of these
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

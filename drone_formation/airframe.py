@@ -35,12 +35,12 @@ PARAMETERS = (
 
 
 def _is_number(value: object) -> bool:
-    """Whether it is a real number; a bool is none."""
+    """Whether it is a real number; a bool is not."""
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def _numbers(values: Any, count: int) -> tuple[float, ...] | None:
-    """So many real numbers, as floats; None when they are not."""
+    """``count`` real numbers, as floats; None when they are not that."""
     try:
         values = tuple(values)
     except TypeError:

@@ -1,7 +1,7 @@
 """Plots of flights and of training.
 
-Every function draws plain arrays on matplotlib axes that it is given, so that they can be put
-together anew; nothing opens a window or touches pyplot's state.  A :class:`FlightLog` collects the
+Every function draws plain arrays on matplotlib axes that it is given, so that they can be
+combined anew; nothing opens a window or touches pyplot's state.  A :class:`FlightLog` collects the
 arrays while any pilot flies::
 
     log = FlightLog(pilot)
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".pdf", ".svg")
 #: A longer way between two control steps is a respawn, which no line joins, m.
 JUMP = 3.0
-#: About so many instants of an episode are kept for the curves over time.
+#: About this many instants of an episode are kept for the curves over time.
 INSTANTS = 400
 
 _NIGHT, _TARGET = "#0b1122", "#7f8ba8"
@@ -43,7 +43,7 @@ _BAND, _MEDIAN, _EXTREME = "#9ec1ea", "#1f5fa8", "#d6453d"
 
 
 class FlightLog:
-    """A pilot that notes what happens while another one flies.
+    """A pilot that records what happens while another one flies.
 
     Attributes:
         time: (T,), s; the same for all episodes.
@@ -173,8 +173,10 @@ def plot_paths(
     thin = 1.0 if len(flat) <= 128 else 0.5
     axes.add_collection(LineCollection(list(flat), colors=rgb, linewidths=thin, alpha=0.6))
     size = 22 if len(flat) <= 128 else 5
-    axes.scatter(*targets.T[[1, 0]], s=3 * size, facecolors="none", edgecolors=_TARGET, lw=0.6)
-    axes.scatter(*paths[-1].T[[1, 0]], s=size, c=rgb, zorder=3)
+    slots, ends = targets[:, [1, 0]].T, paths[-1][:, [1, 0]].T
+    rim: dict[str, Any] = {"facecolors": "none", "edgecolors": _TARGET, "lw": 0.6}
+    axes.scatter(slots[0], slots[1], s=3 * size, **rim)
+    axes.scatter(ends[0], ends[1], s=size, c=rgb, zorder=3)
     x, y = arena[:2]
     axes.plot([-y, y, y, -y, -y], [-x, -x, x, x, -x], color=_TARGET, linewidth=1)
     axes.set_facecolor(_NIGHT)

@@ -29,7 +29,7 @@ SHOTS = {
 
 
 def pilot_for(task: str, name: str | None) -> Pilot:
-    """The pilot of that name; by default the best that comes along, as on the command line."""
+    """The pilot of that name; by default the best of the package, as on the command line."""
     if name is None:
         name = policy_of(task) or "classical"
     return ClassicalPilot() if name == "classical" else load_pilot(name)
@@ -48,8 +48,7 @@ def camera_for(task: str):
 
 def start(task: str, pilot: Pilot, drones: int) -> Swarms:
     """A swarm at the beginning of its flight."""
-    neighbours = getattr(pilot, "neighbours", 2)
-    swarms = Swarms(task, num_drones=drones, neighbours=neighbours, seed=7)
+    swarms = Swarms(task, num_drones=drones, seed=7, **getattr(pilot, "options", {}))
     swarms.reset()
     return swarms
 
@@ -81,7 +80,7 @@ def film(task: str, pilot: Pilot, path: Path, arguments: argparse.Namespace) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pilot", help="(default: the best that comes along)")
+    parser.add_argument("--pilot", help="(default: the best of the package)")
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     parser.add_argument("--drones", type=int, default=64)
     parser.add_argument("--steps", type=int, default=500, help="of flight before the picture")

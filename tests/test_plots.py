@@ -50,6 +50,28 @@ def test_logging_changes_nothing():
     assert plain.as_json() == logged.as_json()
 
 
+def test_drones_that_are_gone_leave_gaps(tmp_path):
+    """Nothing is drawn beyond the arena, wherever the simulator says that they are."""
+
+    class Climb:
+        name = "climb"
+
+        def act(self, swarms):
+            actions = np.zeros((swarms.num_swarms, swarms.num_drones, 4), np.float32)
+            actions[:, 0] = 1
+            return actions
+
+    log = plots.FlightLog(Climb())
+    evaluate(log, "flag", 2, 4, max_steps=120, crash="terminate")
+    gone = np.isnan(log.distance)
+    assert gone[-1].tolist() == [True, False, False, False] * 2
+    np.testing.assert_array_equal(np.isnan(log.nearest), gone)
+    assert np.isnan(log.paths[-1, 0]).all()
+    assert np.nanmax(np.abs(log.paths) / log.arena) < 1.01
+    for name, figure in plots.flight_pictures(log).items():
+        plots.save(figure, tmp_path / f"{name}.png")
+
+
 def test_long_episodes_are_thinned():
     log = plots.FlightLog(HoverPilot())
     evaluate(log, "flag", 1, 2, max_steps=3 * plots.INSTANTS)

@@ -56,9 +56,31 @@ def observation_box(swarms: Swarms, *batch: int) -> Box:
     return Box(-1.0, 1.0, (*batch, swarms.observations.shape[2]), np.float32)
 
 
-def action_box(*batch: int) -> Box:
-    """Actions, one number per rotor: shape (*batch, 4); 0 hovers."""
+def action_box(swarms: Swarms, *batch: int) -> Box:
+    """Actions, one number per rotor: shape (*batch, 4); 0 hovers.
+
+    All views take from here how long an action is.
+    """
     return Box(-1.0, 1.0, (*batch, 4), np.float32)
+
+
+def known_options(options: dict[str, Any] | None, *allowed: str) -> dict[str, Any]:
+    """The options of a reset, all of them known.
+
+    Raises:
+        TypeError: they are not a dict.
+        ValueError: one of them is not among those ``allowed``; the message names it.
+    """
+    if options is None:
+        return {}
+    if not isinstance(options, dict):
+        raise TypeError(f"options must be a dict or None, got {options!r}")
+    for name in options:
+        if name not in allowed:
+            raise ValueError(
+                f"options: {name!r} is not known; allowed: {', '.join(allowed) or 'none'}"
+            )
+    return options
 
 
 def swarm_metrics(swarms: Swarms, which: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:

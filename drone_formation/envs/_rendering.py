@@ -38,7 +38,7 @@ class Painter:
                 'make the environment with render_mode="rgb_array" or "human"'
             )
             return None
-        if not swarms.attitude[swarm].any():
+        if swarms.steps[swarm] == 0 and not swarms.active[swarm].any():  # no drone was placed yet
             raise RuntimeError("call reset() before render()")
         canvas = self._canvases.get(swarm)
         if canvas is None:  # one per swarm: a canvas remembers its drones' trails

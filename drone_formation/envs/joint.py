@@ -7,7 +7,15 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from ._common import METADATA, action_box, build_swarms, observation_box, swarm_metrics
+from ..tasks import Task
+from ._common import (
+    METADATA,
+    action_box,
+    build_swarms,
+    known_options,
+    observation_box,
+    swarm_metrics,
+)
 from ._rendering import Painter
 
 
@@ -22,31 +30,35 @@ class JointEnv(gymnasium.Env):
     no drone is left.
 
     Args:
-        task: an id ("DroneFlag-v0") or a task's name ("flag").
+        task: an id ("DroneFlag-v0"), a task's name ("flag"), or a ``Task``.
         render_mode: "rgb_array", "human" or None.
         **swarm_options: further keywords of ``drone_formation.Swarms``; seeds go to ``reset``.
 
     Attributes:
-        swarms: the simulator, for the truth (arrays shaped (1, N, ...)).
+        swarms: the simulator, for the ground-truth state (arrays shaped (1, N, ...)).
     """
 
     metadata = METADATA
 
     def __init__(
-        self, task: str = "flag", *, render_mode: str | None = None, **swarm_options: Any
+        self, task: str | Task = "flag", *, render_mode: str | None = None, **swarm_options: Any
     ) -> None:
         self.swarms = build_swarms(task, 1, swarm_options)
         self.render_mode = render_mode
         self._painter = Painter(render_mode)
         self.observation_space = observation_box(self.swarms, self.swarms.num_drones)
-        self.action_space = action_box(self.swarms.num_drones)
+        self.action_space = action_box(self.swarms, self.swarms.num_drones)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin an episode; ``reset(seed=s)`` is swarm k of a vector environment reset with a list
-        of seeds whose k-th is s.  No ``options`` are known.
+        of seeds whose k-th is s.
+
+        Raises:
+            ValueError: there are ``options``, of which none are known.
         """
+        known_options(options)
         observations = self.swarms.reset(seed)[0].copy()
         super().reset(seed=seed)
         if self.render_mode == "human":

@@ -13,11 +13,13 @@ from pettingzoo.utils import parallel_to_aec
 
 from .. import validation
 from ..airframe import PARAMETERS
-from ..tasks import TASKS
+from ..swarms import StepResult
+from ..tasks import TASKS, Task
 from ._common import (
     METADATA,
     action_box,
     build_swarms,
+    known_options,
     observation_box,
     swarm_metrics,
     take_alias,
@@ -59,20 +61,20 @@ class ParallelEnv(pettingzoo.ParallelEnv, EzPickle):
     vectorisers never share a random stream; ``copy.deepcopy`` and ``get_state`` are exact.
 
     Args:
-        task: an id ("DroneFlag-v0") or a task's name ("flag").
+        task: an id ("DroneFlag-v0"), a task's name ("flag"), or a ``Task``.
         render_mode: "rgb_array", "human" or None.
         max_cycles: PettingZoo's word for ``max_steps``.
         **swarm_options: further keywords of ``drone_formation.Swarms``; seeds go to ``reset``.
 
     Attributes:
-        swarms: the simulator, for the truth (arrays shaped (1, N, ...)).
+        swarms: the simulator, for the ground-truth state (arrays shaped (1, N, ...)).
     """
 
     metadata = _METADATA
 
     def __init__(
         self,
-        task: str = "flag",
+        task: str | Task = "flag",
         *,
         render_mode: str | None = None,
         max_cycles: int | None = None,
@@ -94,7 +96,7 @@ class ParallelEnv(pettingzoo.ParallelEnv, EzPickle):
         self._live = np.arange(count)  # indices of the agents
         self._begun = False
         self._observation_space = observation_box(self.swarms)
-        self._action_space = action_box()
+        self._action_space = action_box(self.swarms)
         self.state_space = Box(-1.0, 1.0, (count * STATE_SIZE,), np.float32)
 
     def observation_space(self, agent: str) -> Box:
@@ -121,8 +123,12 @@ class ParallelEnv(pettingzoo.ParallelEnv, EzPickle):
 
         Args:
             seed: makes everything that follows reproducible; None goes on with the present stream.
-            options: none are known; ignored.
+            options: none are known; ``{"options": 1}``, as PettingZoo's tests pass it, is ignored.
+
+        Raises:
+            ValueError: there is another option; the message names it.
         """
+        known_options(options, "options")
         if self._max_cycles != self.swarms.max_steps:
             state = self.swarms.get_state()
             self._options["max_steps"] = self._max_cycles
@@ -165,17 +171,9 @@ class ParallelEnv(pettingzoo.ParallelEnv, EzPickle):
         agents, live = self.agents, self._live
         if not agents:
             raise RuntimeError("there are no agents: call reset() to begin an episode")
-        array = self._gather(actions)
-        whole = len(live) == self.swarms.num_drones
-        if not whole:
-            some, array = array, np.zeros((self.swarms.num_drones, 4), array.dtype)
-            array[live] = some
-        try:
-            result = self.swarms.step(array[None])
-        except ValueError:
-            self._refuse(array)
-            raise
+        result = self._advance(self._gather(actions))
         # Indexing with the live ones copies; so does `copy` where all are.
+        whole = len(live) == self.swarms.num_drones
         observations = result.observations[0].copy() if whole else result.observations[0, live]
         rewards = result.rewards[0] if whole else result.rewards[0, live]
         infos: dict[str, dict[str, Any]] = {agent: {} for agent in agents}
@@ -204,6 +202,18 @@ class ParallelEnv(pettingzoo.ParallelEnv, EzPickle):
             self.render()
         return outcome
 
+    def _advance(self, actions: np.ndarray) -> StepResult:
+        """Step with the agents' actions; drones that are gone take part with zeros."""
+        if len(actions) < self.swarms.num_drones:
+            some = actions
+            actions = np.zeros((self.swarms.num_drones, some.shape[1]), some.dtype)
+            actions[self._live] = some
+        try:
+            return self.swarms.step(actions[None])
+        except ValueError:
+            self._refuse(actions)
+            raise
+
     def _report_crashes(
         self,
         crashed: np.ndarray,
@@ -224,7 +234,7 @@ class ParallelEnv(pettingzoo.ParallelEnv, EzPickle):
 
     def _gather(self, actions: dict[str, np.ndarray]) -> np.ndarray:
         """The agents' actions as one array, in order."""
-        agents = self.agents
+        agents, shape = self.agents, self._action_space.shape
         if not isinstance(actions, dict):
             raise TypeError(f"actions must be a dict, got {type(actions).__name__}")
         if list(actions) == agents:
@@ -241,18 +251,17 @@ class ParallelEnv(pettingzoo.ParallelEnv, EzPickle):
             array = np.array(values)  # faster than np.stack, and it checks the shapes
         except ValueError:
             array = None
-        if array is None or array.dtype.kind != "f" or array.shape != (len(agents), 4):
+        if array is None or array.dtype.kind != "f" or array.shape != (len(agents), *shape):
             array = np.array([self._action(*item) for item in zip(agents, values, strict=True)])
         return array
 
     def _refuse(self, array: np.ndarray) -> None:
-        """Say whose actions (N, 4) are not finite."""
+        """Name the agent whose actions, of all (N, 4), are not finite."""
         for agent, action in zip(self.possible_agents, array, strict=True):
             if not np.isfinite(action).all():
                 raise ValueError(f"actions: {agent}'s must be finite, got {action.tolist()}")
 
-    @staticmethod
-    def _action(agent: str, value: Any) -> np.ndarray:
+    def _action(self, agent: str, value: Any) -> np.ndarray:
         """One agent's action, found acceptable."""
         try:
             value = np.asarray(value)
@@ -260,13 +269,14 @@ class ParallelEnv(pettingzoo.ParallelEnv, EzPickle):
             value = np.asarray(value, object)
         if value.dtype.kind != "f":
             raise TypeError(f"actions: {agent}'s must be floats, got dtype {value.dtype}")
-        if value.shape != (4,):
-            raise ValueError(f"actions: {agent}'s must have shape (4,), got {value.shape}")
+        shape = self._action_space.shape
+        if value.shape != shape:
+            raise ValueError(f"actions: {agent}'s must have shape {shape}, got {value.shape}")
         return value
 
     def state(self) -> np.ndarray:
         """The global state, (N·23,) float32 in [-1, 1]: for each drone, the parts of ``STATE`` in
-        the world frame; of a drone that is gone, only the target's are not zero.
+        the world frame; of a drone that is gone, all are zero but its target's.
         """
         if not self._begun:
             raise RuntimeError("call reset() before state()")
@@ -281,7 +291,7 @@ class ParallelEnv(pettingzoo.ParallelEnv, EzPickle):
         )
         flying = np.where(swarms.active[0, :, None], np.concatenate(own, axis=1), 0)
         targets = swarms.target_position[0] / swarms.arena, swarms.target_velocity[0] / 50
-        state = np.concatenate((flying, *targets), axis=1)
+        state = np.nan_to_num(np.concatenate((flying, *targets), axis=1))
         return state.clip(-1, 1).astype(np.float32).reshape(-1)
 
     def get_state(self) -> dict[str, Any]:
@@ -315,11 +325,11 @@ class ParallelEnv(pettingzoo.ParallelEnv, EzPickle):
         self._painter.close()
 
 
-def parallel_env(task: str = "flag", **keywords: Any) -> ParallelEnv:
+def parallel_env(task: str | Task = "flag", **keywords: Any) -> ParallelEnv:
     """A PettingZoo parallel environment; see ``ParallelEnv`` for the keywords."""
     return ParallelEnv(task, **keywords)
 
 
-def aec_env(task: str = "flag", **keywords: Any) -> pettingzoo.AECEnv:
+def aec_env(task: str | Task = "flag", **keywords: Any) -> pettingzoo.AECEnv:
     """The same as PettingZoo's agent-by-agent environment: the swarm moves when all have acted."""
     return parallel_to_aec(ParallelEnv(task, **keywords))

@@ -18,6 +18,7 @@ except ImportError as error:
     ) from error
 
 from ..swarms import StepResult
+from ..tasks import Task
 from ._common import action_box, build_swarms, observation_box, swarm_metrics
 from ._rendering import Painter
 
@@ -36,7 +37,7 @@ class DroneVecEnv(VecEnv):
       ``"l"`` since the drone's own last end, seconds ``"t"``.  No ``VecMonitor`` is needed.
 
     Args:
-        task: an id ("DroneFlag-v0") or a task's name ("flag").
+        task: an id ("DroneFlag-v0"), a task's name ("flag"), or a ``Task``.
         num_swarms: S.
         seed: of the first reset, as for ``seed()``.
         stagger: let the swarms' first episodes end one after the other, evenly over ``max_steps``,
@@ -51,7 +52,7 @@ class DroneVecEnv(VecEnv):
 
     def __init__(
         self,
-        task: str = "flag",
+        task: str | Task = "flag",
         num_swarms: int = 16,
         *,
         seed: int | None = None,
@@ -61,7 +62,7 @@ class DroneVecEnv(VecEnv):
     ) -> None:
         if swarm_options.get("crash", "respawn") != "respawn":
             raise ValueError(
-                f"crash must be 'respawn' for DroneVecEnv, whose rows cannot leave; "
+                f"crash must be 'respawn' for DroneVecEnv, since its rows cannot leave; "
                 f"got {swarm_options['crash']!r}"
             )
         self.swarms = build_swarms(task, num_swarms, swarm_options)
@@ -70,7 +71,9 @@ class DroneVecEnv(VecEnv):
         self._painter = Painter(render_mode)
         self.render_mode = render_mode  # the base class asks for it
         rows = num_swarms * self.swarms.num_drones
-        super().__init__(rows, observation_box(self.swarms), action_box())
+        actions = action_box(self.swarms)
+        super().__init__(rows, observation_box(self.swarms), actions)
+        self._actions_shape = (rows, *actions.shape)
         self._actions: np.ndarray | None = None
         self._returns = np.zeros(rows)
         self._lengths = np.zeros(rows, np.int64)
@@ -111,8 +114,8 @@ class DroneVecEnv(VecEnv):
             ValueError: their shape is wrong.
         """
         actions = np.asarray(actions)
-        if actions.shape != (self.num_envs, 4):
-            raise ValueError(f"actions must have shape ({self.num_envs}, 4), got {actions.shape}")
+        if actions.shape != self._actions_shape:
+            raise ValueError(f"actions must have shape {self._actions_shape}, got {actions.shape}")
         self._actions = actions
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
@@ -120,13 +123,13 @@ class DroneVecEnv(VecEnv):
         swarms = self.swarms
         if self._actions is None:
             raise RuntimeError("call step_async() before step_wait()")
-        result = swarms.step(self._actions.reshape(swarms.num_swarms, swarms.num_drones, 4))
+        result = swarms.step(self._actions.reshape(swarms.num_swarms, swarms.num_drones, -1))
         self._actions = None
         rewards = result.rewards.reshape(-1).copy()
         dones = result.crashed.copy()
         self._returns += rewards
         self._lengths += 1
-        if any(self._blank):  # someone wrote into an info that was not theirs to keep
+        if any(self._blank):  # the caller wrote into an info of all rows
             self._blank = [{} for _ in range(self.num_envs)]
         infos = list(self._blank)
 
@@ -147,7 +150,7 @@ class DroneVecEnv(VecEnv):
         dones: np.ndarray,
         finished: np.ndarray,
     ) -> None:
-        """Fresh infos for the rows that are done, whose counts start again."""
+        """Fresh infos for the rows that are done; their counts start again."""
         rows = np.flatnonzero(dones)
         crashed = result.crashed.reshape(-1)
         finals = self.swarms.final_observations.reshape(self.num_envs, -1)

@@ -11,7 +11,16 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from .. import validation
-from ._common import METADATA, action_box, build_swarms, observation_box, swarm_metrics, take_alias
+from ..tasks import Task
+from ._common import (
+    METADATA,
+    action_box,
+    build_swarms,
+    known_options,
+    observation_box,
+    swarm_metrics,
+    take_alias,
+)
 from ._rendering import Painter
 
 
@@ -23,7 +32,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
     ``infos["swarm_metrics"]`` has the metrics of the episodes that ended.
 
     Args:
-        task: an id ("DroneFlag-v0") or a task's name ("flag").
+        task: an id ("DroneFlag-v0"), a task's name ("flag"), or a ``Task``.
         num_envs: S.
         autoreset_mode: what becomes of a swarm whose episode is over: "NextStep" (the next step
             resets it), "SameStep" (this step; the last observation is in ``infos["final_obs"]``),
@@ -35,12 +44,12 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         **swarm_options: further keywords of ``drone_formation.Swarms``; seeds go to ``reset``.
 
     Attributes:
-        swarms: the simulator, for the truth (arrays shaped (S, N, ...)).
+        swarms: the simulator, for the ground-truth state (arrays shaped (S, N, ...)).
     """
 
     def __init__(
         self,
-        task: str = "flag",
+        task: str | Task = "flag",
         num_envs: int = 1,
         *,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
@@ -63,12 +72,12 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         self.render_mode = render_mode
         self._painter = Painter(render_mode)
         self.single_observation_space = observation_box(self.swarms, self.swarms.num_drones)
-        self.single_action_space = action_box(self.swarms.num_drones)
+        self.single_action_space = action_box(self.swarms, self.swarms.num_drones)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._everyone = np.ones(num_envs, np.bool_)
-        self._over = np.zeros(num_envs, np.bool_)  # whose episode ended in the latest step
-        self._quiet = True  # nobody's did
+        self._all = np.ones(num_envs, np.bool_)
+        self._over = np.zeros(num_envs, np.bool_)  # True where the latest step ended an episode
+        self._quiet = True  # none ended
 
     def reset(
         self,
@@ -82,6 +91,10 @@ class VectorEnv(gymnasium.vector.VectorEnv):
             seed: an integer s (swarm k gets s + k), a sequence of S integers or None, or None (the
                 random streams go on).
             options: ``{"reset_mask": mask}`` resets the swarms where mask (S,) bool is True.
+
+        Raises:
+            ValueError: there is another option, or seed or mask are not allowed.
+            TypeError: seed, options or mask are of a wrong type.
         """
         mask = self._mask(options)
         which = np.flatnonzero(mask)
@@ -99,9 +112,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         return self._observations(), {}
 
     def _mask(self, options: dict[str, Any] | None) -> np.ndarray:
-        if options is None or "reset_mask" not in options:
-            return np.ones(self.num_envs, np.bool_)
-        mask = options["reset_mask"]
+        mask = known_options(options, "reset_mask").get("reset_mask", self._all)
         if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
             raise TypeError(f"options['reset_mask'] must be an array of bool, got {mask!r}")
         if mask.shape != (self.num_envs,) or not mask.any():
@@ -145,9 +156,9 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         if self._quiet and not np.count_nonzero(terminated) + np.count_nonzero(truncated):
             infos = {
                 "rewards": self._own(result.rewards),
-                "_rewards": self._everyone.copy(),
+                "_rewards": self._all.copy(),
                 "crashed": self._own(result.crashed),
-                "_crashed": self._everyone.copy(),
+                "_crashed": self._all.copy(),
             }
         else:
             over, before = terminated | truncated, self._over

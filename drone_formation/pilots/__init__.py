@@ -26,8 +26,10 @@ if TYPE_CHECKING:  # the simulator imports numba, which listing pilots does not 
 class Pilot(Protocol):
     """Flies every drone of a batch of swarms."""
 
-    #: What evaluations call it.
-    name: str
+    @property
+    def name(self) -> str:
+        """What evaluations call it."""
+        ...
 
     def act(self, swarms: Swarms) -> np.ndarray:
         """Actions (S, N, 4) in [-1, 1], float32, for the swarms as they are now."""

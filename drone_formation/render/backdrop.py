@@ -20,7 +20,7 @@ STARLIGHT = np.array([1.0, 1.0, 1.1])
 OUTLINE = np.array([96.0, 136.0, 205.0])
 
 _STARS = 4000
-_PIECES = 12  # per edge of the arena: the haze does not grow linearly with the way
+_PIECES = 12  # per edge of the arena: the haze does not grow linearly with the distance
 
 
 class Backdrop:
@@ -41,7 +41,7 @@ class Backdrop:
         if key != self._key:
             self._key, self._kept = key, None
             self._paint(surface, camera, arena)
-        elif self._kept is None:  # seen twice: it may well be seen again
+        elif self._kept is None:  # seen twice: it is probably seen again
             self._paint(surface, camera, arena)
             self._kept = surface.copy()
         else:
@@ -65,7 +65,7 @@ class Backdrop:
         lit = depth < 30 * arena.max()
         light = np.where(lit, clear**1.2, 0.0)
         grid = _grid(camera, size, arena, slope, np.where(lit, depth, 0.0))
-        paint(paint_rows, surface, *floats(colours, self._grain, light, GRID, *grid))
+        paint(paint_rows, surface, *floats(colours, self._grain, light, GRID, np.stack(grid)))
         self._draw_stars(surface, camera, above > 0)
         _outline(surface, camera, arena)
 

@@ -115,7 +115,7 @@ def _subject(snapshot: Snapshot) -> np.ndarray:
     """(M, 3): the points worth framing, padded by the size of a drone."""
     points = snapshot.positions[snapshot.active]
     if snapshot.targets is not None:
-        points = snapshot.targets
+        points = snapshot.targets[snapshot.active]
     if snapshot.rings is not None and len(snapshot.rings):
         points = np.concatenate([points, snapshot.rings[:, :3]])
     if len(points) == 0:

@@ -1,6 +1,8 @@
-"""Text over the picture: the head-up display."""
+"""Text over the picture: the head-up display, and the window's help."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import pygame
 
@@ -8,6 +10,23 @@ from .snapshot import Snapshot
 
 BRIGHT = (232, 240, 255)
 DIM = (140, 158, 195)
+
+HELP = (
+    ("drag", "orbit"),
+    ("wheel", "zoom"),
+    ("right drag", "pan"),
+    ("click a drone, Tab", "follow it, the next one"),
+    ("A  F  T  C", "view: auto, front, top, cinematic"),
+    ("1 to 9", "fly the task of that number"),
+    ("Space", "pause"),
+    ("N", "a single step"),
+    ("+  -", "faster, slower"),
+    ("X  G  L  U", "trails, targets, labels, status"),
+    ("P", "picture to a file"),
+    ("R", "record, start and stop"),
+    ("H", "this help"),
+    ("Esc, Q", "close"),
+)
 
 
 class Text:
@@ -44,9 +63,9 @@ class Text:
         width = sum(letter.get_width() for letter in letters)
         line = pygame.Surface((width, letters[0].get_height()), pygame.SRCALPHA, 32)
         x = 0
-        for letter in letters:
-            line.blit(letter, (x, 0))
-            x += letter.get_width()
+        for image in letters:
+            line.blit(image, (x, 0))
+            x += image.get_width()
         return line
 
     def clear(self) -> None:
@@ -69,6 +88,23 @@ def draw_hud(surface: pygame.Surface, text: Text, snapshot: Snapshot) -> None:
         line = f"{value:.4g}" if isinstance(value, float) else str(value)
         surface.blit(name, (x, y))
         y += put(surface, text, line, (x + indent, y), small, BRIGHT) + gap
+
+
+def draw_help(surface: pygame.Surface, text: Text, tasks: Sequence[str]) -> None:
+    """A panel in the middle: what keys and mouse do, and the tasks that digits ask for."""
+    numbered = [(str(i), task) for i, task in enumerate(tasks[:9], 1)]
+    rows = [*HELP, *([("", ""), *numbered] if numbered else [])]
+    wide, high = 470, 24 * len(rows) + 40
+    panel = pygame.Surface((wide, high), pygame.SRCALPHA, 32)
+    pygame.draw.rect(panel, (8, 13, 30, 225), panel.get_rect(), border_radius=14)
+    pygame.draw.rect(panel, (80, 115, 180, 160), panel.get_rect(), width=1, border_radius=14)
+    left = max((surface.get_width() - wide) // 2, 0)
+    top = max((surface.get_height() - high) // 2, 0)
+    surface.blit(panel, (left, top))
+    for i, (key, meaning) in enumerate(rows):
+        y = top + 22 + 24 * i
+        put(surface, text, key, (left + 26, y), 21, BRIGHT)
+        put(surface, text, meaning, (left + 200, y), 21, DIM)
 
 
 def put(

@@ -6,7 +6,7 @@ each ring is painted in parts, the farther half first.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pygame
@@ -74,8 +74,8 @@ def ring_parts(
     bands = floats(places[:, :-1], places[:, 1:], colours[:, :-1], halves[:, :-1])
     glow = 5 * thick[:, :-1]
     lights = np.where((glow < _LARGEST_GLOW)[..., None], _GLOW * dim[..., None], 0.0)
-    glows = np.rint(places[:, :-1]), step_of(glow), pack(lights * colours[:, :-1])
-    glows = [part.astype(int).tolist() for part in glows]
+    sprite_keys = np.rint(places[:, :-1]), step_of(glow), pack(lights * colours[:, :-1])
+    glows: list[Any] = [part.astype(int).tolist() for part in sprite_keys]
     there = (depth[:, :-1] > NEAR) & (depth[:, 1:] > NEAR)
     far = depth[:, :-1] > depth.mean(axis=1, keepdims=True)
     parts = _arrows(centre, normal, radius, camera, size, 0.8 * base)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import pygame
 
 from .backdrop import HORIZON, Backdrop
 from .camera import NEAR, Camera, Size, View, as_view
 from .overlay import Text, draw_hud
-from .raster import canvas, compilation_notice, draw_drones, floats, paint
+from .raster import canvas, draw_drones, floats, paint, paint_rows
 from .rings import RingPart, ring_parts
 from .snapshot import Snapshot
 from .sprites import Sprites, pack, step_of
@@ -46,10 +51,9 @@ class Renderer:
         self.text = Text()
         self._trail = Trails()
         self._backdrop = Backdrop()
-        self._surface: pygame.Surface | None = None
-        self._layer: pygame.Surface | None = None
+        self._surfaces: tuple[pygame.Surface, pygame.Surface] | None = None  # picture, trails
         self.size = size
-        self.camera = camera  # type: ignore[assignment]
+        self.camera = camera
         self.trails = trails
         self.show_targets = bool(show_targets)
         self.labels = bool(labels)
@@ -70,7 +74,7 @@ class Renderer:
         if not whole or not (16 <= width <= 8192 and 16 <= height <= 8192):
             raise ValueError(f"size={size!r}: width and height must be whole, 16 to 8192 pixels")
         self._size = (width, height)
-        self._surface = self._layer = None
+        self._surfaces = None
 
     @property
     def camera(self) -> View:
@@ -98,9 +102,12 @@ class Renderer:
             raise TypeError(f"draw needs a Snapshot, not {type(snapshot).__name__}")
         camera = self._view(snapshot, self._size)
         self._trail.remember(snapshot, self._trails)
-        with compilation_notice():
-            surface = self._blank(camera, snapshot)
-            _Frame(self, surface, snapshot, camera).draw()
+        with _compilation_notice():
+            if self._surfaces is None:
+                self._surfaces = canvas(self._size), canvas(self._size)
+            surface, layer = self._surfaces
+            self._backdrop.draw(surface, camera, snapshot.arena)
+            _Frame(self, surface, snapshot, camera).draw(layer)
         if self.hud:
             draw_hud(surface, self.text, snapshot)
         return surface
@@ -110,7 +117,7 @@ class Renderer:
         surface = self.draw(snapshot)
         out = np.empty((*self._size[::-1], 3), np.uint8)
         # Let pygame write into the array's memory: ten times faster than its surfarray copies.
-        pygame.image.frombuffer(out, self._size, "RGB").blit(surface, (0, 0))
+        pygame.image.frombuffer(out.data, self._size, "RGB").blit(surface, (0, 0))
         return out
 
     def forget(self) -> None:
@@ -122,15 +129,8 @@ class Renderer:
         self.forget()
         self._sprites.clear()
         self.text.clear()
-        self._surface = self._layer = None
+        self._surfaces = None
         self._backdrop = Backdrop()
-
-    def _blank(self, camera: Camera, snapshot: Snapshot) -> pygame.Surface:
-        """The surface to draw on, with the backdrop on it."""
-        if self._surface is None:
-            self._surface, self._layer = canvas(self._size), canvas(self._size)
-        self._backdrop.draw(self._surface, camera, snapshot.arena)
-        return self._surface
 
 
 class _Frame:
@@ -161,15 +161,16 @@ class _Frame:
         self.depth = depth[seen][order]
         self.radius = radius[seen][order]
 
-    def draw(self) -> None:
+    def draw(self, layer: pygame.Surface) -> None:
+        """Draw everything; `layer` is a black canvas for the trails, black again afterwards."""
         snapshot = self.snapshot
         if self.camera.eye[2] > -snapshot.arena[2]:
             self.ground()
         # In a race the rings are the targets, and a crowd shares each of them.
         if self.renderer.show_targets and snapshot.targets is not None and snapshot.rings is None:
-            self.targets()
+            self.targets(snapshot.targets)
         if self.renderer.trails:
-            self.trails()
+            self.trails(layer)
         self.drones()
         if self.renderer.labels:
             self.labels()
@@ -188,7 +189,7 @@ class _Frame:
         """Blit the sprites of a kind under keys[i] with their middles at pixels[i], in order."""
         kept, make = self.sprites.kept[kind], getattr(self.sprites, kind)
         places = np.rint(pixels).astype(int).tolist()
-        blits = []
+        blits: list[tuple] = []
         for (x, y), key in zip(places, zip(*(k.tolist() for k in keys), strict=True), strict=True):
             sprite, dx, dy = kept.get(key) or make(*key)
             blits.append((sprite, (x - dx, y - dy), None, flags))
@@ -227,13 +228,13 @@ class _Frame:
         wide, high = step_of(size[i]), step_of(1.6 * size[i])
         self.paste("pool", pixels[i], wide, high, packed[i])
 
-    def targets(self) -> None:
+    def targets(self, targets: np.ndarray) -> None:
         """A faint ring per target, half the collision distance in radius: rings never overlap.
 
         It nearly vanishes when its drone is there, so that what stands out is what is missing.
         """
         snapshot = self.snapshot
-        points = snapshot.targets[snapshot.active]
+        points = targets[snapshot.active]
         pixels, depth = self.camera.project(points, self.size)
         radius = self.focal * 0.5 * snapshot.collision_distance / np.maximum(depth, NEAR)
         gap = np.linalg.norm(points - snapshot.positions[snapshot.active], axis=1)
@@ -245,11 +246,10 @@ class _Frame:
         steps = step_of(np.clip(radius[i], 2.0, 300.0))
         self.paste("ring", pixels[i], steps, np.full(len(i), 5), packed[i])
 
-    def trails(self) -> None:
+    def trails(self, layer: pygame.Surface) -> None:
         """Where the drones have been: lines that fade with age, added to what is behind."""
         colours = 0.75 * (0.8 * self.snapshot.colours[self.index] + 30)
         colours = colours * self.clear(self.depth)[:, None]
-        layer = self.renderer._layer
         part = self.renderer._trail.draw(layer, self.camera, self.index, colours)
         self.surface.blit(layer, part, part, ADD)
         layer.fill(0, part)
@@ -315,6 +315,22 @@ class _Frame:
         for i, (x, y) in zip(self.index.tolist(), (self.pixels + away).tolist(), strict=True):
             image = self.renderer.text.image(str(i), 16, LABEL)
             self.surface.blit(image, (x, y - image.get_height()))
+
+
+@contextmanager
+def _compilation_notice() -> Iterator[None]:
+    """Tell a user who waits for the first picture, unless its code comes from numba's cache."""
+    if getattr(paint_rows, "signatures", True):  # compiled already, or not compiled at all
+        yield
+        return
+    text = "drone_formation: compiling the renderer (once; later starts read it from a cache)"
+    timer = threading.Timer(2.0, print, [text], {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _exposure(pixels: np.ndarray, lights: np.ndarray, size: Size) -> np.ndarray:

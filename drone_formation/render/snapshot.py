@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..airframe import CONTROL_STEP
 
@@ -20,74 +21,81 @@ JUMP = 3.0
 _PALE_BLUE = (150, 200, 255)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Snapshot:
     """One instant of a swarm of N drones.
 
     World frame: z up, metres. Body frame: x forward, z up; rotors 0 to 3 sit on +x, +y, -x, -y.
     Only `positions` is needed; everything else has a sensible default. Arrays are copied, so a
-    snapshot stays what it was while the simulation goes on.
+    snapshot stays what it was while the simulation goes on. Where a drone is not `active`, what is
+    given for it is not looked at, and may be NaN.
     """
 
     positions: np.ndarray  # (N, 3) m
-    attitudes: np.ndarray | None = None  # (N, 4) quaternion w x y z, body -> world; None: level
-    colours: np.ndarray | None = None  # (N, 3) uint8 RGB; None: pale blue
-    targets: np.ndarray | None = None  # (N, 3) m; None: no targets are drawn
-    arena: np.ndarray = (30.0, 30.0, 10.0)  # (3,) half extents, m, centred on the origin
-    collision_distance: float = 1.0  # m; drones are drawn 0.9 of it across
-    colliding: np.ndarray | None = None  # (N,) bool; None: nobody
-    active: np.ndarray | None = None  # (N,) bool, False: gone and not drawn; None: everybody
-    time: float = 0.0  # s
-    task: str = ""
-    rings: np.ndarray | None = None  # (R, 7) centre (m), unit normal = way of passage, radius (m)
-    next_ring: int | None = None  # which ring to highlight
-    hud: Mapping[str, str | float] = field(default_factory=dict)  # lines shown below task and time
+    attitudes: np.ndarray  # (N, 4) quaternion w x y z, body -> world; default: level
+    colours: np.ndarray  # (N, 3) uint8 RGB; default: pale blue
+    targets: np.ndarray | None  # (N, 3) m; None: no targets are drawn
+    arena: np.ndarray  # (3,) half extents, m, centred on the origin
+    collision_distance: float  # m; drones are drawn 0.9 of it across
+    colliding: np.ndarray  # (N,) bool; default: none does
+    active: np.ndarray  # (N,) bool, False: gone and not drawn; default: all are there
+    time: float  # s
+    task: str
+    rings: np.ndarray | None  # (R, 7) centre (m), unit normal = way of passage, radius (m)
+    next_ring: int | None  # which ring to highlight
+    hud: Mapping[str, str | float]  # lines shown below task and time
 
-    def __post_init__(self) -> None:
-        positions = _floats("positions", self.positions, (None, 3))
-        n = len(positions)
+    # more than eight arguments: each is a field, given by name, and only the first is needed
+    def __init__(
+        self,
+        positions: ArrayLike,
+        attitudes: ArrayLike | None = None,
+        colours: ArrayLike | None = None,
+        targets: ArrayLike | None = None,
+        arena: ArrayLike = (30.0, 30.0, 10.0),
+        collision_distance: float = 1.0,
+        colliding: ArrayLike | None = None,
+        active: ArrayLike | None = None,
+        time: float = 0.0,
+        task: str = "",
+        rings: ArrayLike | None = None,
+        next_ring: int | None = None,
+        hud: Mapping[str, str | float] | None = None,
+    ) -> None:
+        points = _array("positions", positions, (None, 3))
+        n = len(points)
         if n == 0:
             raise ValueError("positions is empty; a snapshot needs at least one drone")
-        attitudes = np.tile([1.0, 0.0, 0.0, 0.0], (n, 1))
-        if self.attitudes is not None:
-            attitudes = _floats("attitudes", self.attitudes, (n, 4))
-            norms = np.linalg.norm(attitudes, axis=1, keepdims=True)
-            if norms.min() < 1e-6:
-                raise ValueError(f"attitudes[{norms.argmin()}] is 0; a unit quaternion is needed")
-            attitudes /= norms
-        arena = _floats("arena", self.arena, (3,))
-        if arena.min() <= 0:
-            raise ValueError(f"arena={arena.tolist()}: half extents must be positive (m)")
-        distance = _number("collision_distance", self.collision_distance)
+        there = _flags("active", active, n, default=True)
+        distance = _number("collision_distance", collision_distance)
         if distance <= 0:
             raise ValueError(f"collision_distance={distance!r} must be positive (m)")
-        rings = None
-        if self.rings is not None:
-            rings = _floats("rings", self.rings, (None, 7))
-            norms = np.linalg.norm(rings[:, 3:6], axis=1, keepdims=True)
-            if len(rings) and (norms.min() < 1e-6 or rings[:, 6].min() <= 0):
-                raise ValueError("rings: every ring needs a normal that is not 0 and a radius > 0")
-            rings[:, 3:6] /= norms
-        count = 0 if rings is None else len(rings)
-        if self.next_ring is not None and not 0 <= self.next_ring < count:
-            raise ValueError(f"next_ring={self.next_ring!r} is not the index of one of the rings")
-        if not isinstance(self.hud, Mapping):
-            raise TypeError(f"hud={self.hud!r} must map names to strings or numbers")
-
-        def put(name: str, value: object) -> None:
-            object.__setattr__(self, name, value)  # frozen for everybody else
-
-        put("positions", positions)
-        put("attitudes", attitudes)
-        put("colours", _colours(self.colours, n))
-        put("targets", None if self.targets is None else _floats("targets", self.targets, (n, 3)))
-        put("arena", arena)
-        put("collision_distance", distance)
-        put("colliding", _flags("colliding", self.colliding, n, default=False))
-        put("active", _flags("active", self.active, n, default=True))
-        put("time", _number("time", self.time))
-        put("rings", rings)
-        put("hud", dict(self.hud))
+        extents = _floats("arena", arena, (3,))
+        if extents.min() <= 0:
+            raise ValueError(f"arena={extents.tolist()}: half extents must be positive (m)")
+        circles = None if rings is None else _rings(rings)
+        count = 0 if circles is None else len(circles)
+        if next_ring is not None and not 0 <= next_ring < count:
+            raise ValueError(f"next_ring={next_ring!r} is not the index of one of the rings")
+        if hud is not None and not isinstance(hud, Mapping):
+            raise TypeError(f"hud={hud!r} must map names to strings or numbers")
+        values = {
+            "positions": _finite("positions", points, there),
+            "attitudes": _attitudes(attitudes, there),
+            "colours": _colours(colours, n),
+            "targets": None if targets is None else _floats("targets", targets, (n, 3), there),
+            "arena": extents,
+            "collision_distance": distance,
+            "colliding": _flags("colliding", colliding, n, default=False) & there,
+            "active": there,
+            "time": _number("time", time),
+            "task": task,
+            "rings": circles,
+            "next_ring": next_ring,
+            "hud": {} if hud is None else dict(hud),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)  # frozen from here on
 
     def __len__(self) -> int:
         """The number of drones, N."""
@@ -99,19 +107,16 @@ def snapshot_of(swarms: Swarms, swarm: int = 0, *, figures: bool = False) -> Sna
 
     `figures` adds how well it flies, for the head-up display.
     """
-    active = swarms.active[swarm]
-    # Drones that are gone stand at no sensible place: draw nothing, but keep the arrays finite.
-    positions = np.where(active[:, None], swarms.position[swarm], 0.0)
     rings = swarms.rings(swarm)
     return Snapshot(
-        positions=positions,
+        positions=swarms.position[swarm],
         attitudes=swarms.attitude[swarm],
         colours=swarms.colours[swarm],
         targets=swarms.target_position[swarm],
         arena=swarms.arena,
         collision_distance=swarms.collision_distance,
-        colliding=swarms.colliding[swarm] & active,
-        active=active,
+        colliding=swarms.colliding[swarm],
+        active=swarms.active[swarm],
         time=float(swarms.steps[swarm] * CONTROL_STEP),
         task=swarms.tasks[swarm],
         rings=rings if len(rings) else None,
@@ -150,7 +155,9 @@ def interpolate(a: Snapshot, b: Snapshot, fraction: float) -> Snapshot:
         jumped = ((q - p) ** 2).sum(axis=1, keepdims=True) > JUMP**2
         return np.where(jumped, p, p + fraction * (q - p))
 
-    both = a.targets is not None and b.targets is not None
+    targets = a.targets
+    if a.targets is not None and b.targets is not None:
+        targets = mix(a.targets, b.targets)
     # q and -q are the same attitude: take the nearer one.
     sign = np.where((a.attitudes * b.attitudes).sum(axis=1, keepdims=True) < 0, -1.0, 1.0)
     attitudes = (1 - fraction) * a.attitudes + fraction * sign * b.attitudes
@@ -158,7 +165,7 @@ def interpolate(a: Snapshot, b: Snapshot, fraction: float) -> Snapshot:
         positions=mix(a.positions, b.positions),
         attitudes=attitudes,
         colours=a.colours,
-        targets=mix(a.targets, b.targets) if both else a.targets,
+        targets=targets,
         arena=b.arena,
         collision_distance=b.collision_distance,
         colliding=a.colliding,
@@ -171,8 +178,15 @@ def interpolate(a: Snapshot, b: Snapshot, fraction: float) -> Snapshot:
     )
 
 
-def _floats(name: str, value: object, shape: tuple[int | None, ...]) -> np.ndarray:
-    """A fresh float64 array of `shape` (None: any length), or an error that names the argument."""
+def _floats(
+    name: str, value: object, shape: tuple[int | None, ...], there: np.ndarray | None = None
+) -> np.ndarray:
+    """A fresh, finite float64 array of `shape`, or an error that names the argument."""
+    return _finite(name, _array(name, value, shape), there)
+
+
+def _array(name: str, value: object, shape: tuple[int | None, ...]) -> np.ndarray:
+    """A fresh float64 array of `shape` (None: any length)."""
     try:
         array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
@@ -183,10 +197,40 @@ def _floats(name: str, value: object, shape: tuple[int | None, ...]) -> np.ndarr
     if not fits:
         wanted = ", ".join("any" if n is None else str(n) for n in shape)
         raise ValueError(f"{name} has shape {array.shape}; allowed: ({wanted})")
+    return array
+
+
+def _finite(name: str, array: np.ndarray, there: np.ndarray | None) -> np.ndarray:
+    """The array, found finite; rows that are not `there` are not looked at, and set to 0."""
+    if there is not None:
+        array[~there] = 0
     if not np.isfinite(array).all():
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(f"{name}{list(index)} is {array[index]}; every value must be finite")
     return array
+
+
+def _attitudes(value: object, there: np.ndarray) -> np.ndarray:
+    """Unit quaternions (N, 4); level where none are given, or where no drone is."""
+    level = np.tile([1.0, 0.0, 0.0, 0.0], (len(there), 1))
+    if value is None:
+        return level
+    attitudes = _floats("attitudes", value, (len(there), 4), there)
+    attitudes[~there] = level[~there]
+    norms = np.linalg.norm(attitudes, axis=1, keepdims=True)
+    if norms.min() < 1e-6:
+        raise ValueError(f"attitudes[{norms.argmin()}] is 0; a unit quaternion is needed")
+    return np.divide(attitudes, norms)
+
+
+def _rings(value: object) -> np.ndarray:
+    """Rings (R, 7) with normals of length 1."""
+    rings = _floats("rings", value, (None, 7))
+    norms = np.linalg.norm(rings[:, 3:6], axis=1, keepdims=True)
+    if len(rings) and (norms.min() < 1e-6 or rings[:, 6].min() <= 0):
+        raise ValueError("rings: every ring needs a normal that is not 0 and a radius > 0")
+    rings[:, 3:6] /= norms
+    return rings
 
 
 def _number(name: str, value: object) -> float:

@@ -34,7 +34,7 @@ Sprite = tuple[pygame.Surface, int, int]
 class Sprites:
     """A memory of sprites. Each renderer has its own; forgetting it all is always safe.
 
-    Whoever needs many looks into ``kept[kind]`` first, under the arguments of the method of that
+    Code that needs many looks into ``kept[kind]`` first, under the arguments of the method of that
     name: for a thousand drones, the calls would cost as much as the drawing.
     """
 

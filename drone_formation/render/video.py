@@ -68,14 +68,14 @@ class Video:
         self._parts: list[tuple[Path, Path]] = []  # (temporary, final) names
         self._closed = False
 
+        self._pattern: Path | None = None  # of the pictures' names; None: one file
         suffix = self.path.suffix.lower()
         if suffix == ".png" and re.search(r"%0?\d*d", self.path.name):
             self._pattern = self.path
         elif suffix == "" or self.path.is_dir():
             self._pattern = self.path / "frame_%05d.png"
         elif suffix in _ENCODERS:
-            self._pattern = None  # one file
-            _ffmpeg()  # rather now than after an hour of flight
+            _ffmpeg()  # fails now, not after an hour of flight
         else:
             raise ValueError(f"cannot write {str(path)!r}; allowed: {ALLOWED}")
         self._refuse(self._name(0))
@@ -108,7 +108,7 @@ class Video:
             if self._sink is not None:
                 self._sink.close()  # waits for the encoder
             for temporary, final in self._parts:
-                self._refuse(final)  # somebody may have made it in the meantime
+                self._refuse(final)  # it may have been made in the meantime
                 os.replace(temporary, final)
         finally:
             self._remove()
@@ -180,7 +180,7 @@ class Video:
             frame = yield
             final = self._name(self.frames)
             self._refuse(final)
-            picture = pygame.image.frombuffer(frame, frame.shape[1::-1], "RGB")
+            picture = pygame.image.frombuffer(frame.data, frame.shape[1::-1], "RGB")
             if self.size is not None:
                 picture = pygame.transform.smoothscale(picture, self.size)
             pygame.image.save(picture, str(self._temporary(final)))

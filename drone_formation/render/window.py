@@ -1,7 +1,7 @@
 """The interactive window: looks at a swarm from everywhere, and passes on what the viewer asks for.
 
-A window knows no environment. Whoever owns one shows it a snapshot per step, and acts on the
-`Controls` that come back::
+A window knows no environment. Its owner shows it a snapshot per step, and acts on the `Controls`
+that come back::
 
     window = Window(tasks=("sphere", "flag"))
     while not (controls := window.show(snapshot)).closed:
@@ -24,27 +24,11 @@ import numpy as np
 import pygame
 
 from .camera import Camera, Size, View
-from .overlay import BRIGHT, DIM, put
+from .overlay import BRIGHT, DIM, draw_help, put
+from .recorder import Recorder
 from .scene import Renderer
 from .snapshot import Snapshot, interpolate
-from .video import Video, free_name
-
-HELP = (
-    ("drag", "orbit"),
-    ("wheel", "zoom"),
-    ("right drag", "pan"),
-    ("click a drone, Tab", "follow it, the next one"),
-    ("A  F  T  C", "view: auto, front, top, cinematic"),
-    ("1 to 9", "fly the task of that number"),
-    ("Space", "pause"),
-    ("N", "a single step"),
-    ("+  -", "faster, slower"),
-    ("X  G  L  U", "trails, targets, labels, status"),
-    ("P", "picture to a file"),
-    ("R", "record, start and stop"),
-    ("H", "this help"),
-    ("Esc, Q", "close"),
-)
+from .video import Video
 
 _VIEW_KEYS = {pygame.K_a: "auto", pygame.K_f: "front", pygame.K_t: "top", pygame.K_c: "cinematic"}
 _SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -76,6 +60,7 @@ class Window:
     first `show`.
     """
 
+    # more than eight arguments: each is a setting of its own, given by name
     def __init__(
         self,
         size: Size = (1280, 720),
@@ -105,23 +90,27 @@ class Window:
         self.title = title
         self.fps = float(fps)
         self.realtime = realtime
-        self.folder = Path(folder)
         self.closed = False
         self.paused = False
         self.speed = 1.0
         self.help = False
         self.following: int | None = None  # index of the drone in the middle of the picture
-        self.recording: Video | None = None
 
+        self._recorder = Recorder(folder, self._say)
         self._screen: pygame.Surface | None = None
         self._task_request: str | None = None
         self._step_once = False
-        self._snapshot: Snapshot | None = None  # the one shown last
+        self._snapshot: Snapshot | None = None  # the latest one shown
         self._pressed: tuple[int, int] | None = None  # where the left button went down
         self._notice = ("H for help", time.monotonic() + _NOTICE)
         self._drawn_at: deque[float] = deque(maxlen=30)
         self._step = 0.05  # s between the last two snapshots
         self._spare = 0.0  # s of playing time too short to be drawn, carried on
+
+    @property
+    def recording(self) -> Video | None:
+        """The recording under way."""
+        return self._recorder.video
 
     # The loop
 
@@ -143,15 +132,16 @@ class Window:
             self._tick(snapshot)
         else:
             self._play(before, snapshot)
-            if before is None or snapshot.time != before.time:
-                self._record(snapshot)
+            moved = before is None or snapshot.time != before.time
+            if self.recording is not None and moved:  # closing ends the recording
+                self._recorder.add(self.renderer.frame(snapshot))
         while hold and self.paused and not (self._step_once or self.closed or self._task_request):
             self._tick(snapshot)
         return self._report()
 
     def close(self) -> None:
         """Finish a recording and close the window. Can be called again."""
-        self._stop_recording()
+        self._recorder.stop()
         self.closed = True
         self.renderer.close()
         if self._screen is not None:
@@ -191,7 +181,7 @@ class Window:
         step = 0.0 if before is None else snapshot.time - before.time
         if step > 0:
             self._step = step
-        if not self.realtime or not 0 < step <= _LONGEST_STEP:
+        if before is None or not self.realtime or not 0 < step <= _LONGEST_STEP:
             self._tick(snapshot, wait=self.realtime)
             return
         length = step / self.speed + self._spare
@@ -210,16 +200,15 @@ class Window:
         """Handle what the viewer did, draw once, and wait for the screen's next turn."""
         started = time.perf_counter()
         self._events(snapshot)
-        if self.closed:
+        if self._screen is None:  # the viewer closed it
             return
-        self._draw(snapshot)
+        self._draw(self._screen, snapshot)
         if wait:
             time.sleep(max(0.0, 1 / self.fps - (time.perf_counter() - started)))
 
     # What is on the screen
 
-    def _draw(self, snapshot: Snapshot) -> None:
-        screen = self._screen
+    def _draw(self, screen: pygame.Surface, snapshot: Snapshot) -> None:
         screen.blit(self.renderer.draw(snapshot), (0, 0))
         self._drawn_at.append(time.perf_counter())
         text = self.renderer.text
@@ -236,7 +225,7 @@ class Window:
             wide = text.image(notice, 22, BRIGHT).get_width()
             put(screen, text, notice, ((width - wide) // 2, height - 70), 22, BRIGHT)
         if self.help:
-            self._draw_help()
+            draw_help(screen, text, self.tasks)
         pygame.display.flip()
 
     def _status(self) -> list[str]:
@@ -252,22 +241,6 @@ class Window:
             lines.append("paused")
         return lines
 
-    def _draw_help(self) -> None:
-        text, screen = self.renderer.text, self._screen
-        tasks = [(str(i), task) for i, task in enumerate(self.tasks[:9], 1)]
-        rows = [*HELP, *([("", ""), *tasks] if tasks else [])]
-        wide, high = 470, 24 * len(rows) + 40
-        panel = pygame.Surface((wide, high), pygame.SRCALPHA, 32)
-        pygame.draw.rect(panel, (8, 13, 30, 225), panel.get_rect(), border_radius=14)
-        pygame.draw.rect(panel, (80, 115, 180, 160), panel.get_rect(), width=1, border_radius=14)
-        left = max((screen.get_width() - wide) // 2, 0)
-        top = max((screen.get_height() - high) // 2, 0)
-        screen.blit(panel, (left, top))
-        for i, (key, meaning) in enumerate(rows):
-            y = top + 22 + 24 * i
-            put(screen, text, key, (left + 26, y), 21, BRIGHT)
-            put(screen, text, meaning, (left + 200, y), 21, DIM)
-
     # What the viewer does
 
     def _events(self, snapshot: Snapshot) -> None:
@@ -275,12 +248,12 @@ class Window:
             if event.type == pygame.QUIT:
                 self.close()
             elif event.type == pygame.VIDEORESIZE:
-                self._stop_recording()  # a video has one size
+                self._recorder.stop()  # a video has one size
                 self.renderer.size = (max(event.w, 16), max(event.h, 16))
             elif event.type == pygame.KEYDOWN:
                 self._key(event.key, event.mod, getattr(event, "unicode", ""), snapshot)
             elif event.type == pygame.MOUSEWHEEL:
-                self._steer(self._camera(snapshot).zoom(1.12**event.y))
+                self._steer(self._camera(snapshot).zoom(1.12**event.y), snapshot)
             elif event.type == pygame.MOUSEMOTION:
                 self._drag(event.rel, event.buttons, snapshot)
             elif event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
@@ -319,7 +292,7 @@ class Window:
         elif key == pygame.K_u:
             renderer.hud = not renderer.hud
         elif key == pygame.K_p:
-            self._picture(snapshot)
+            self._recorder.picture(renderer.draw(snapshot))
         elif key == pygame.K_r:
             self._toggle_recording()
         else:
@@ -343,29 +316,24 @@ class Window:
         """The camera as it stands now."""
         return self.renderer.camera(snapshot, self.renderer.size)
 
-    def _steer(self, camera: Camera) -> None:
+    def _steer(self, camera: Camera, snapshot: Snapshot) -> None:
         """Take the camera over from whatever view had it; a followed drone stays in the middle."""
-        floor = 0.3 - self._snapshot.arena[2]
+        floor = 0.3 - snapshot.arena[2]
         # The eye stays above the ground.
         if camera.eye[2] < floor and camera.target[2] > floor:
             sine = max((floor - camera.target[2]) / camera.distance, -1.0)
             camera = replace(camera, elevation=float(np.arcsin(sine)))
         drone = self.following
-        if drone is None:
-            self.renderer.camera = camera
-        else:
-            self.renderer.camera = lambda snapshot, size: camera.look_at(
-                snapshot.positions[min(drone, len(snapshot) - 1)]
-            )
+        self.renderer.camera = camera if drone is None else _following(camera, drone)
 
     def _drag(self, rel: tuple[int, int], buttons: tuple[int, ...], snapshot: Snapshot) -> None:
         camera = self._camera(snapshot)
         if buttons[0]:
-            self._steer(camera.orbit(-0.006 * rel[0], 0.006 * rel[1]))
+            self._steer(camera.orbit(-0.006 * rel[0], 0.006 * rel[1]), snapshot)
         elif buttons[1] or buttons[2]:
             self.following = None  # panned away
             metres = camera.distance / camera.focal(self.renderer.size)
-            self._steer(camera.pan(-rel[0] * metres, rel[1] * metres))
+            self._steer(camera.pan(-rel[0] * metres, rel[1] * metres), snapshot)
 
     def _release(self, at: tuple[int, int], snapshot: Snapshot) -> None:
         """The left button went up: where it went down, that was a click, not a drag."""
@@ -389,7 +357,9 @@ class Window:
         first = self.following is None
         camera = self._camera(snapshot)
         self.following = drone
-        self._steer(replace(camera, distance=min(camera.distance, 14.0)) if first else camera)
+        if first:
+            camera = replace(camera, distance=min(camera.distance, 14.0))
+        self._steer(camera, snapshot)
         self._say(f"following drone {drone}")
 
     def _follow_next(self, by: int, snapshot: Snapshot) -> None:
@@ -406,47 +376,22 @@ class Window:
 
     # Files
 
-    def _picture(self, snapshot: Snapshot) -> None:
-        path = free_name(self.folder, "drone_formation", ".png")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            pygame.image.save(self.renderer.draw(snapshot), str(path))
-        except (OSError, pygame.error) as error:
-            self._say(f"no picture: {error}")
-        else:
-            self._say(f"saved {path}")
-
     def _toggle_recording(self) -> None:
-        if self.recording is not None:
-            self._stop_recording()
-            return
-        path = free_name(self.folder, "drone_formation", ".mp4")
-        try:
+        if self.recording is None:
             # One frame per snapshot, so that the film runs in real time whatever the speed.
-            self.recording = Video(path, fps=min(max(1 / self._step, 1.0), 240.0))
-        except (OSError, ImportError) as error:
-            self._say(f"no recording: {error}")
+            self._recorder.start(fps=1 / self._step)
         else:
-            self._say(f"recording to {path}")
+            self._recorder.stop()
 
-    def _record(self, snapshot: Snapshot) -> None:
-        video = self.recording
-        if video is None or self.closed:
-            return
-        try:
-            video.add(self.renderer.frame(snapshot))
-        except OSError as error:
-            video.discard()
-            self.recording = None
-            self._say(f"recording failed: {error}")
 
-    def _stop_recording(self) -> None:
-        video, self.recording = self.recording, None
-        if video is None:
-            return
-        try:
-            video.close()
-        except OSError as error:
-            self._say(f"recording failed: {error}")
-        else:
-            self._say(f"saved {video.path}, {video.frames} frames" if video.frames else "no frames")
+def _following(camera: Camera, drone: int) -> View:
+    """A view with a drone in the middle; when the drone is gone, with its last place."""
+
+    def view(snapshot: Snapshot, size: Size) -> Camera:
+        nonlocal camera
+        number = min(drone, len(snapshot) - 1)
+        if snapshot.active[number]:
+            camera = camera.look_at(snapshot.positions[number])
+        return camera
+
+    return view

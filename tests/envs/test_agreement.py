@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import gymnasium
 import numpy as np
 import pytest
@@ -16,6 +18,89 @@ OPTIONS = {"num_drones": N, "max_steps": 40}
 STEPS = 130  # three whole episodes and a bit
 
 
+class Outcome(NamedTuple):
+    """What a step of S swarms came to, of the bare simulator; arrays of its own."""
+
+    last: np.ndarray  # (S, N, D), before resets
+    now: np.ndarray  # (S, N, D), after the swarms that were over were reset
+    finals: np.ndarray  # (S, N, D), what drones saw before they were put back
+    rewards: np.ndarray  # (S, N)
+    crashed: np.ndarray  # (S, N)
+    over: np.ndarray  # (S,)
+    means: np.ndarray  # (S,), of the rewards
+    metrics: dict[str, np.ndarray]  # each (S,)
+
+
+def fly(bare: Swarms, actions: np.ndarray) -> Outcome:
+    """Step, and reset the swarms that are over."""
+    result = bare.step(actions)
+    last, rewards = result.observations.copy(), result.rewards.copy()
+    crashed, over = result.crashed.copy(), result.truncated.copy()
+    finals, metrics = bare.final_observations.copy(), bare.metrics()
+    if over.any():
+        bare.reset(which=np.flatnonzero(over))
+    means = rewards.astype(np.float64).sum(axis=1) / N
+    return Outcome(last, bare.observations.copy(), finals, rewards, crashed, over, means, metrics)
+
+
+def check_rows(step: tuple, expected: Outcome) -> None:
+    seen, gained, dones, infos = step
+    crashed, over = expected.crashed, expected.over
+    assert_same(seen.reshape(S, N, -1), expected.now)
+    assert_same(gained.reshape(S, N), expected.rewards)
+    assert_same(dones.reshape(S, N), crashed | over[:, None])
+    for k, i in np.argwhere(dones.reshape(S, N)):
+        terminal = expected.finals[k, i] if crashed[k, i] else expected.last[k, i]
+        info = infos[k * N + i]
+        assert_same(info["terminal_observation"], terminal)
+        assert info["TimeLimit.truncated"] is not bool(crashed[k, i])
+        assert ("swarm_metrics" in info) == (i == 0 and bool(over[k]))
+
+
+def check_vector(step: tuple, expected: Outcome) -> None:
+    seen, gained, terminated, truncated, infos = step
+    assert_same(seen, expected.now)
+    assert_same(gained, expected.means)
+    assert_same(truncated, expected.over)
+    assert not terminated.any()
+    for k in np.flatnonzero(expected.over):
+        assert_same(infos["final_obs"][k], expected.last[k])
+
+
+def check_joint(step: tuple, expected: Outcome, k: int) -> None:
+    seen, gained, terminated, truncated, info = step
+    assert_same(seen, expected.last[k])
+    assert_same(gained, float(expected.means[k]))
+    assert (terminated, truncated) == (False, bool(expected.over[k]))
+    assert_same(info["rewards"], expected.rewards[k])
+    assert_same(info["crashed"], expected.crashed[k])
+    if expected.over[k]:
+        found = dict(info["swarm_metrics"])
+        assert found.pop("task") in NAMES
+        assert_same(found, {name: float(values[k]) for name, values in expected.metrics.items()})
+
+
+def check_parallel(step: tuple, expected: Outcome, k: int) -> None:
+    assert_same(stack(step[0]), expected.last[k])
+    assert_same(np.array(list(step[1].values()), np.float32), expected.rewards[k])
+    assert not any(step[2].values())
+    assert set(step[3].values()) == {bool(expected.over[k])}
+    for i, info in enumerate(step[4].values()):
+        assert info.get("crashed", False) == expected.crashed[k, i]
+        assert info.get("TimeLimit.truncated", False) == expected.over[k]
+        if expected.crashed[k, i]:
+            assert_same(info["final_obs"], expected.finals[k, i])
+
+
+def check_aec(aec: Any, step: tuple, expected: Outcome) -> None:
+    """Swarm 0, against the same step of the parallel environment."""
+    for i, agent in enumerate(aec.possible_agents):
+        assert_same(aec.observe(agent), expected.last[0, i])
+        assert_same(np.float32(aec.rewards[agent]), expected.rewards[0, i])
+    for part, name in enumerate(("rewards", "terminations", "truncations", "infos"), 1):
+        assert_same(getattr(aec, name), step[part])
+
+
 @pytest.mark.parametrize("task", NAMES)
 def test_views_agree(task: str) -> None:
     actions = flights(STEPS, S, N)
@@ -26,86 +111,38 @@ def test_views_agree(task: str) -> None:
     parallels = [drone_formation.parallel_env(task, **OPTIONS) for _ in range(S)]
     aec = drone_formation.aec_env(task, **OPTIONS)
 
-    expected = bare.reset().copy()
-    assert_same(rows.reset().reshape(S, N, -1), expected)
-    assert_same(vector.reset(seed=7)[0], expected)
+    first = bare.reset().copy()
+    assert_same(rows.reset().reshape(S, N, -1), first)
+    assert_same(vector.reset(seed=7)[0], first)
     for k in range(S):
-        assert_same(joints[k].reset(seed=7 + k)[0], expected[k])
-        assert_same(stack(parallels[k].reset(seed=7 + k)[0]), expected[k])
+        assert_same(joints[k].reset(seed=7 + k)[0], first[k])
+        assert_same(stack(parallels[k].reset(seed=7 + k)[0]), first[k])
     aec.reset(seed=7)
 
     crashes = ends = 0
-    for t in range(STEPS):
-        result = bare.step(actions[t])
-        last, rewards = result.observations.copy(), result.rewards.copy()
-        crashed, over = result.crashed.copy(), result.truncated.copy()
-        finals, metrics = bare.final_observations.copy(), bare.metrics()
-        if over.any():
-            bare.reset(which=np.flatnonzero(over))
-        now = bare.observations.copy()
-        crashes, ends = crashes + crashed.sum(), ends + over.sum()
-
-        seen, gained, dones, infos = rows.step(actions[t].reshape(-1, 4))
-        assert_same(seen.reshape(S, N, -1), now)
-        assert_same(gained.reshape(S, N), rewards)
-        assert_same(dones.reshape(S, N), crashed | over[:, None])
-        for k, i in np.argwhere(dones.reshape(S, N)):
-            terminal = finals[k, i] if crashed[k, i] else last[k, i]
-            info = infos[k * N + i]
-            assert_same(info["terminal_observation"], terminal)
-            assert info["TimeLimit.truncated"] is not bool(crashed[k, i])
-            assert ("swarm_metrics" in info) == (i == 0 and bool(over[k]))
-
-        seen, gained, terminated, truncated, infos = vector.step(actions[t])
-        means = rewards.astype(np.float64).sum(axis=1) / N
-        assert_same(seen, now)
-        assert_same(gained, means)
-        assert_same(truncated, over)
-        assert not terminated.any()
-        for k in np.flatnonzero(over):
-            assert_same(infos["final_obs"][k], last[k])
-
-        steps: dict[int, tuple] = {}
+    for action in actions:
+        expected = fly(bare, action)
+        crashes, ends = crashes + expected.crashed.sum(), ends + expected.over.sum()
+        check_rows(rows.step(action.reshape(-1, 4)), expected)
+        check_vector(vector.step(action), expected)
+        for i in range(N):
+            aec.step(action[0, i])
         for k in range(S):
-            seen, gained, terminated, truncated, info = joints[k].step(actions[t, k])
-            assert_same(seen, last[k])
-            assert_same(gained, float(means[k]))
-            assert (terminated, truncated) == (False, bool(over[k]))
-            assert_same(info["rewards"], rewards[k])
-            assert_same(info["crashed"], crashed[k])
-            assert joints[k].observation_space.contains(seen)
-            if over[k]:
-                expected_metrics = {name: float(values[k]) for name, values in metrics.items()}
-                found = dict(info["swarm_metrics"])
-                assert found.pop("task") in NAMES
-                assert_same(found, expected_metrics)
-                joints[k].reset()
-
+            one = joints[k].step(action[k])
+            check_joint(one, expected, k)
+            assert joints[k].observation_space.contains(one[0])
             env = parallels[k]
-            steps[k] = step = env.step(dict(zip(env.agents, actions[t, k], strict=True)))
-            assert_same(stack(step[0]), last[k])
-            assert_same(np.array(list(step[1].values()), np.float32), rewards[k])
-            assert not any(step[2].values())
-            assert set(step[3].values()) == {bool(over[k])}
-            for i, agent in enumerate(env.possible_agents):
-                assert step[4][agent].get("crashed", False) == crashed[k, i]
-                assert step[4][agent].get("TimeLimit.truncated", False) == over[k]
-                if crashed[k, i]:
-                    assert_same(step[4][agent]["final_obs"], finals[k, i])
-                if over[k]:
-                    assert_same(step[4][agent]["swarm_metrics"], info["swarm_metrics"])
-            if over[k]:
+            many = env.step(dict(zip(env.agents, action[k], strict=True)))
+            check_parallel(many, expected, k)
+            if k == 0:
+                check_aec(aec, many, expected)
+            if expected.over[k]:
+                for info in many[4].values():
+                    assert_same(info["swarm_metrics"], one[4]["swarm_metrics"])
                 assert env.agents == []
                 env.reset()
-
-        for i in range(N):
-            aec.step(actions[t, 0, i])
-        for i, agent in enumerate(aec.possible_agents):
-            assert_same(aec.observe(agent), last[0, i])
-            assert_same(np.float32(aec.rewards[agent]), rewards[0, i])
-        for part, name in enumerate(("rewards", "terminations", "truncations", "infos"), 1):
-            assert_same(getattr(aec, name), steps[0][part])
-        if over[0]:
+                joints[k].reset()
+        if expected.over[0]:
             aec.reset()
     assert ends == 3 * S
     assert crashes > 0  # the actions are meant to make some
@@ -118,7 +155,7 @@ def test_views_agree_when_drones_leave(task: str) -> None:
     parallel, joint, aec = (Driver(view, task, **options) for view in ("parallel", "joint", "aec"))
     agents = parallel.env.possible_agents
     actions = flights(STEPS, 1, N)
-    actions[65:, :, 1:] = 1.0  # in the second episode, everybody leaves
+    actions[65:, :, 1:] = 1.0  # in the second episode, all of them leave
     first = parallel.reset(seed=7)
     assert_same(joint.reset(seed=7)[0], stack(first[0]))
     assert_same(aec.reset(seed=7)[0], first[0])

@@ -1,4 +1,4 @@
-"""A drone whose numbers blow up, seen through every view: counted, put back, and nobody's loss."""
+"""A drone whose numbers blow up, seen through every view: counted, put back, felt by no other."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def fly(view: str, wild: bool) -> tuple[list, np.ndarray]:
 
 
 def crashed(view: str, result: tuple) -> list[bool]:
-    """Whom a step reported to have crashed."""
+    """The drones that a step reported to have crashed."""
     info = result[4] if view != "rows" else result[3]
     if view in ("parallel", "aec"):
         return [info[f"drone_{i}"].get("crashed", False) for i in range(N)]

@@ -13,8 +13,9 @@ from hypothesis.extra.numpy import arrays as arrays_of
 import drone_formation
 from drone_formation import Swarms
 from drone_formation.observation import observation_table
+from drone_formation.tasks import TASKS
 
-from .helpers import NAMES, VIEWS, Driver, assert_same, flights
+from .helpers import NAMES, VIEWS, Driver, arrays, assert_same, flights
 
 S, N = 2, 5
 OPTIONS = {"num_drones": N, "max_steps": 30}
@@ -73,16 +74,41 @@ def test_close_twice_and_go_on(view: str) -> None:
 
 
 @pytest.mark.parametrize("view", ["parallel", "aec", "joint", "vector"])  # rows take no options
-@pytest.mark.parametrize("options", [None, {}, {"anything": 1, "else": [2]}])
-def test_options(view: str, options: dict[str, Any] | None) -> None:
-    """Options that are not known are ignored, whoever passes them on; the caller's stay as is."""
+def test_options(view: str) -> None:
+    """Options that are not known are refused by name, and nothing has changed."""
     driver, plain = (Driver(view, "mixed", **OPTIONS) for _ in range(2))
-    given_options = None if options is None else dict(options)
-    driver.env.reset(seed=3, options=given_options)
-    plain.env.reset(seed=3)
-    assert given_options == options
+    driver.env.reset(seed=3, options={})
+    plain.env.reset(seed=3, options=None)
+    allowed = {"vector": "reset_mask", "joint": "none"}.get(view, "options")
+    with pytest.raises(ValueError, match=f"options: 'formation' is not known; allowed: {allowed}"):
+        driver.env.unwrapped.reset(seed=4, options={"formation": "cube"})
+    with pytest.raises(TypeError, match="options must be a dict"):
+        driver.env.unwrapped.reset(options=["formation"])
     for actions in flights(3, S, N):
         assert_same(driver.step(actions), plain.step(actions))
+
+
+@every_view
+def test_a_task_is_an_id_a_name_or_a_task(view: str) -> None:
+    drivers = [Driver(view, task, **OPTIONS) for task in (TASKS["cube"], "cube", "DroneCube-v0")]
+    for driver in drivers:
+        assert driver.swarms.task == "cube"
+        assert_same(driver.reset(seed=3), drivers[0].reset(seed=3))
+    with pytest.raises(ValueError, match=r"task must be one of .*'nonsense'"):
+        Driver(view, "nonsense", **OPTIONS)
+
+
+@pytest.mark.parametrize("view", ["parallel", "aec", "joint", "vector"])  # rows cannot leave
+def test_drones_that_are_gone_leave_no_numbers(view: str) -> None:
+    """Whatever the simulator says of their places, views give finite numbers within bounds."""
+    driver = Driver(view, "flag", **{**OPTIONS, "max_steps": 200}, crash="terminate")
+    driver.reset(seed=0)
+    while driver.swarms.active[0, 0]:
+        check_spaces(driver, driver.step(flights(1, S, N)[0]))
+    for actions in 0.1 * flights(5, S, N, seed=1):
+        result = driver.step(actions)
+        check_spaces(driver, result)
+        assert all(np.isfinite(array).all() for array in arrays(result) if array.dtype.kind == "f")
 
 
 def lively(swarms: Swarms, steps: int) -> np.ndarray:

@@ -15,8 +15,8 @@ N = 5
 UP, STILL = np.ones(4, np.float32), np.zeros(4, np.float32)
 
 
-def climbing(env, *who: str) -> dict[str, np.ndarray]:
-    return {agent: UP if agent in who else STILL for agent in env.agents}
+def climbing(env, *those: str) -> dict[str, np.ndarray]:
+    return {agent: UP if agent in those else STILL for agent in env.agents}
 
 
 def test_spaces_and_agents() -> None:
@@ -97,7 +97,7 @@ def test_terminate_is_standard_agent_death() -> None:
         assert list(part) == env.agents
     while env.agents:
         outcome = env.step(climbing(env, *env.possible_agents))
-    assert all(outcome[2].values())  # nobody is left, so the episode is over
+    assert all(outcome[2].values())  # none is left, so the episode is over
     assert not any(outcome[3].values())
     assert all("swarm_metrics" in info for info in outcome[4].values())
     assert env.reset()[0].keys() == set(env.possible_agents)
@@ -121,9 +121,9 @@ def test_crash_at_the_horizon() -> None:
         assert infos[agent]["TimeLimit.truncated"] is (agent != "drone_1")
 
 
-def test_reset_in_mid_episode_and_options() -> None:
+def test_reset_in_mid_episode_and_the_option_of_pettingzoos_tests() -> None:
     env = drone_formation.parallel_env("flag", num_drones=N)
-    first, infos = env.reset(seed=4, options={"anything": 1})
+    first, infos = env.reset(seed=4, options={"options": 1})
     assert infos == {agent: {} for agent in env.agents}
     for _ in range(5):
         env.step(climbing(env))
@@ -143,7 +143,7 @@ def test_agents_belong_to_the_caller_as_little_as_possible() -> None:
     assert len(env.agents) == N
 
 
-def test_state_is_the_truth() -> None:
+def test_state_is_the_ground_truth() -> None:
     env = drone_formation.parallel_env("follow", num_drones=N)
     env.reset(seed=0)
     for _ in range(12):
@@ -158,8 +158,8 @@ def test_state_is_the_truth() -> None:
             "rotor_speeds": env.swarms.airframe.max_rotor_speed,
             "target_position": env.swarms.arena,
         }
-        truth = getattr(env.swarms, name)[0] / units.get(name, 50)
-        np.testing.assert_allclose(table[:, start : start + size], truth, atol=1e-6)
+        expected = getattr(env.swarms, name)[0] / units.get(name, 50)
+        np.testing.assert_allclose(table[:, start : start + size], expected, atol=1e-6)
         start += size
     assert start == STATE_SIZE
 
@@ -171,6 +171,6 @@ def test_state_of_drones_that_are_gone() -> None:
         env.step(climbing(env, "drone_1"))
     table = env.state().reshape(N, STATE_SIZE)
     assert not table[1, :17].any()
-    assert table[1, 17:].any()
+    assert table[1, 17:].any()  # the slot that it leaves empty
     assert table[0, :17].any()
-    assert np.isfinite(table).all()
+    assert env.state_space.contains(table.reshape(-1))

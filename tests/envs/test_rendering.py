@@ -25,7 +25,7 @@ def is_picture(frame: object) -> bool:
 
 @pytest.mark.parametrize("task", NAMES)
 @pytest.mark.parametrize("crash", ["respawn", "terminate"])
-def test_snapshot_shows_the_truth(task: str, crash: str) -> None:
+def test_snapshot_shows_the_ground_truth(task: str, crash: str) -> None:
     env = drone_formation.VectorEnv(task, 2, num_drones=N, crash=crash)
     env.reset(seed=0)
     actions = np.zeros((2, N, 4), np.float32)
@@ -39,7 +39,8 @@ def test_snapshot_shows_the_truth(task: str, crash: str) -> None:
     np.testing.assert_array_equal(shown.active, here)
     np.testing.assert_array_equal(shown.positions[here], swarms.position[1, here])
     np.testing.assert_array_equal(shown.colours, swarms.colours[1])
-    np.testing.assert_array_equal(shown.targets, swarms.target_position[1])
+    np.testing.assert_array_equal(shown.targets[here], swarms.target_position[1, here])
+    assert np.isfinite(shown.targets).all()
     assert shown.task == swarms.tasks[1]
     assert shown.time == pytest.approx(3.0)
     assert (shown.rings is not None) == (len(swarms.rings(1)) > 0)
@@ -69,6 +70,18 @@ def test_pictures() -> None:
         env.close()
         env.close()
         assert env.render() is not None  # opens anew
+
+
+def test_no_picture_before_the_first_reset_and_one_when_all_are_gone() -> None:
+    env = drone_formation.JointEnv("flag", num_drones=2, crash="terminate", render_mode="rgb_array")
+    with pytest.raises(RuntimeError, match=r"call reset\(\) before render"):
+        env.render()
+    env.reset(seed=0)
+    terminated = False
+    while not terminated:
+        terminated = env.step(np.ones((2, 4), np.float32))[2]
+        assert is_picture(env.render())
+    assert not env.swarms.active.any()
 
 
 def test_rows() -> None:

@@ -92,7 +92,7 @@ def test_a_crash_in_the_last_step_is_a_terminal() -> None:
     assert_same(infos[1]["terminal_observation"], seen)
 
 
-def test_infos_are_nobody_elses() -> None:
+def test_infos_are_the_callers_own() -> None:
     env = DroneVecEnv("flag", S, seed=0, **OPTIONS)
     env.reset()
     last: list[dict[str, Any]] = []
@@ -254,7 +254,7 @@ def test_supersuit_rows_reach_the_horizon_and_truncate() -> None:
     assert first.shape == (2 * N, observation_size())
     assert not np.array_equal(first[:N], first[N:])  # copies are worlds of their own
     actions = np.zeros((2 * N, 4), np.float32)
-    actions[1] = 1  # crashes now and then; nobody leaves
+    actions[1] = 1  # crashes now and then; the others stay
     for t in range(1, 70):
         _, _, dones, infos = env.step(actions)
         assert dones.all() == dones.any() == (t % 32 == 0)

@@ -72,7 +72,7 @@ def test_wrappers() -> None:
     assert all((episode["l"] == 10).all() for episode in episodes)
 
 
-def test_terminates_when_nobody_is_left() -> None:
+def test_terminates_when_no_drone_is_left() -> None:
     envs = drone_formation.VectorEnv(
         "flag", 2, num_drones=N, crash="terminate", autoreset_mode="Disabled"
     )

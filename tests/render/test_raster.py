@@ -59,7 +59,7 @@ def test_the_compiled_code_depends_on_no_other_module():
 
 
 def test_a_fresh_process_draws_the_same_whether_or_not_it_compiles(tmp_path):
-    """The first process fills numba's cache and tells who waits for it, the second reads it.
+    """The first process fills numba's cache and says that it does, the second reads it.
 
     Without the garbage collector, since the compiler leaves cycles that hold its arguments.
     """

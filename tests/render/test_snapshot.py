@@ -64,6 +64,20 @@ def test_bad_input_is_named(name, value, error):
         Snapshot(**({"positions": POINTS} | {name: value}))
 
 
+def test_what_is_given_for_drones_that_are_gone_is_not_looked_at():
+    rows = np.array([[1.0, 2, 3, 4], [np.nan] * 4, [1e15] * 4])
+    there = [True, False, False]
+    seen = Snapshot(
+        rows[:, :3], rows, targets=rows[:, :3], active=there, colliding=np.ones(3, bool)
+    )
+    np.testing.assert_array_equal(seen.positions, [[1, 2, 3], [0, 0, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(seen.targets, seen.positions)
+    np.testing.assert_array_equal(seen.attitudes[1:], [[1, 0, 0, 0]] * 2)
+    assert seen.colliding.tolist() == seen.active.tolist() == there
+    with pytest.raises(ValueError, match=r"positions\[1, 0\] is nan"):
+        Snapshot(rows[:, :3], active=[True, True, False])
+
+
 def test_interpolation_is_linear_and_leaves_jumps_alone():
     a = Snapshot([[0, 0, 0], [0, 0, 0]], targets=[[0, 0, 0]] * 2, time=1.0)
     b = Snapshot([[1, 0, 0], [9, 0, 0]], targets=[[0, 2, 0]] * 2, time=2.0)
@@ -126,7 +140,7 @@ def test_the_figures_of_a_race_are_its_rings():
     assert set(hud) == {"rings", "collisions"}
 
 
-def test_figures_when_everybody_is_gone():
+def test_figures_when_all_drones_are_gone():
     swarms = Swarms("flag", 1, 2, seed=1, crash="terminate")
     swarms.reset()
     swarms.place(velocity=np.full((1, 2, 3), -50.0))
@@ -136,4 +150,5 @@ def test_figures_when_everybody_is_gone():
     seen = snapshot_of(swarms, figures=True)
     assert seen.hud["on target"] == "0 of 2"
     assert seen.hud["formation error"] == "nan m"
-    assert np.isfinite(seen.positions).all()
+    for values in (seen.positions, seen.attitudes, seen.targets):
+        assert np.isfinite(values).all()

@@ -134,6 +134,18 @@ def test_tab_goes_through_the_drones_that_are_there(window):
     assert seen == [1, 3, 1, 63]
 
 
+def test_the_camera_stays_where_a_followed_drone_went(window):
+    pixels, _ = camera(window).project(flag().positions, SIZE)
+    click(pixels[42])
+    window.show(flag())
+    active = np.ones(64, bool)
+    active[42] = False
+    positions = np.where(active[:, None], flag().positions, np.nan)
+    left = flag(positions=positions, active=active)
+    window.show(left)
+    np.testing.assert_allclose(camera(window, left).target, flag().positions[42])
+
+
 def test_pause_and_step(window):
     press(pygame.K_SPACE)
     controls = window.show(flag())
