@@ -32,6 +32,7 @@ def begin(
     episode["holds"] = plan.holds
     episode["num_rings"] = len(plan.rings)
     episode["paced"] = paced and len(plan.rings) > 0
+    episode["crashes"] = True  # as far as the output array tells: the first step clears it
 
     lanes = np.zeros((layout.ROWS, batch.blocks_per_swarm * layout.LANES), np.float32)
 

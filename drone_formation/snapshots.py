@@ -46,7 +46,7 @@ def check(batch: Batch, state: dict[str, Any]) -> None:
         if name in TRAJECTORIES and getattr(value, "ndim", 0) == len(shape):
             free = 1 if name == "frequencies" else 0  # any number of harmonics and knots
             shape = (*shape[:free], value.shape[free], *shape[free + 1 :])  # type: ignore[union-attr]
-        check_like(name, np.broadcast_to(array.dtype.type(0), shape), value)
+        check_like(name, np.broadcast_to(np.zeros((), array.dtype), shape), value)
         _check_finite(batch, name, np.asarray(value))
     per_block = state["frequencies"].shape[1] * len(batch.blocks)
     if len(state["harmonics"]) != per_block or len(state["knots"]) % len(batch.blocks):

@@ -224,12 +224,16 @@ class Swarms(GroundTruth):
         self._batch.settings["weights"][swarm] = astuple(weights or task.reward)
 
     @property
-    def reward_weights(self) -> RewardWeights | Mapping[str, RewardWeights] | None:
-        """Weights of the reward's terms; new ones may be set at any time and count at once.
+    def reward_weights(self) -> RewardWeights | Mapping[str, RewardWeights]:
+        """Weights of the reward's terms, by task where the tasks of a mixture differ.
 
-        None stands for those of the task.
+        New ones may be set at any time and count at once; None stands for those of the task.
         """
-        return self._reward
+        if self._reward is not None:
+            return self._reward
+        weights = {member.name: member.reward for member in self._task.members}
+        first, *others = weights.values()
+        return weights if any(other != first for other in others) else first
 
     @reward_weights.setter
     def reward_weights(self, weights: RewardWeights | Mapping[str, RewardWeights] | None) -> None:
@@ -541,12 +545,15 @@ class Swarms(GroundTruth):
 def _checked_reward(name: str, value: Any) -> RewardWeights | dict[str, RewardWeights] | None:
     """Weights, or those of some tasks by name, or None."""
     if isinstance(value, Mapping):
-        return {
-            resolve_task(task).name: validation.instance(
-                f"{name} of {task}", weights, RewardWeights, resolve_task(task).reward
-            )
-            for task, weights in value.items()
-        }
+        checked = {}
+        for key, weights in value.items():
+            try:
+                task = resolve_task(key)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+            what = f"{name} of {key}"
+            checked[task.name] = validation.instance(what, weights, RewardWeights, task.reward)
+        return checked
     if value is not None and not isinstance(value, RewardWeights):
         raise TypeError(f"{name} must be RewardWeights, a mapping to them or None, got {value!r}")
     return value

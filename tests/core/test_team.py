@@ -11,10 +11,10 @@ import weakref
 
 import numpy as np
 import pytest
+from drone_formation.team import Team
 from llvmlite import binding
 
 from drone_formation import Swarms, kernel
-from drone_formation.team import Team
 
 compiled = pytest.mark.skipif(not kernel.COMPILED, reason="interpreted, a step is not shared")
 

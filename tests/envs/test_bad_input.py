@@ -41,7 +41,7 @@ every_view = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
         ({"control": "telepathy"}, ValueError, "control"),
         ({"substeps": 0}, ValueError, "substeps"),
         ({"num_threads": 0}, ValueError, "num_threads"),
-        ({"reward": {"crash": 1.0}}, ValueError, "reward: a task must be one of"),
+        ({"reward": {"crash": 1.0}}, ValueError, "reward: task must be one of"),
         ({"points": np.eye(3) * 5}, ValueError, "points"),
         ({"render_mode": "ascii"}, ValueError, "render_mode must be one of"),
         ({"nonsense": 1}, TypeError, "nonsense"),
