@@ -27,11 +27,14 @@ _LAZY = {
     "Randomization": "airframe",
     "RewardWeights": "reward",
     "Swarms": "swarms",
+    "TrainConfig": "training",
     "VectorEnv": "envs.vector",
     "aec_env": "envs.parallel",
     "evaluate": "evaluation",
     "load_pilot": "pilots.trained",
     "parallel_env": "envs.parallel",
+    "train": "training",
+    "train_seeds": "training",
 }
 
 __all__ = ["__version__", *_LAZY]
@@ -49,6 +52,9 @@ if TYPE_CHECKING:  # type checkers and editors see what is imported late
     from .pilots.trained import load_pilot as load_pilot
     from .reward import RewardWeights as RewardWeights
     from .swarms import Swarms as Swarms
+    from .training import TrainConfig as TrainConfig
+    from .training import train as train
+    from .training import train_seeds as train_seeds
 
 
 def __getattr__(name: str) -> Any:

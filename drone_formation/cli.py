@@ -225,9 +225,9 @@ def _train(arguments: argparse.Namespace) -> int:
     # Threads that spin while they wait for each other stop one another dead as soon as anything
     # else runs; sleeping ones do not.  OpenMP reads this when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from .training import SETTINGS, train
+    from .training import default_config, train
 
-    settings = None
+    config = None
     changes: dict[str, Any] = {}
     if arguments.assignment:
         changes["assignment"] = arguments.assignment
@@ -236,10 +236,10 @@ def _train(arguments: argparse.Namespace) -> int:
     if changes:
         if arguments.resume or not arguments.task:
             raise ValueError(f"{', '.join(changes)} can only be given when a run begins")
-        settings = replace(SETTINGS[task_name(arguments.task)], **changes)
+        config = replace(default_config(task_name(arguments.task)), **changes)
         if arguments.randomize:
             # The mean over symmetries costs pilots of such drones precision: see recipe.md.
-            settings = replace(settings, symmetries=1)
+            config = replace(config, symmetries=1)
     result = train(
         arguments.task,
         timesteps=arguments.timesteps,
@@ -252,7 +252,7 @@ def _train(arguments: argparse.Namespace) -> int:
         num_drones=arguments.num_drones,
         num_swarms=arguments.num_swarms,
         force=arguments.force,
-        settings=settings,
+        config=config,
         threads=arguments.threads,
         checkpoint_every=arguments.checkpoint_every,
     )

@@ -110,7 +110,7 @@ def test_a_missing_extra_is_named(capsys, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pygame", None)
     argv = ["record", "flag", "--pilot", "hover", "--out", str(tmp_path / "x.mp4")]
     assert "drone-formation[render]" in refused(capsys, *argv)
-    for name in [n for n in sys.modules if n == "drone_formation.training"]:
+    for name in [n for n in sys.modules if n.startswith("drone_formation.training")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
     assert "drone-formation[train]" in refused(capsys, "train", "flag")
@@ -132,10 +132,10 @@ def test_an_interrupted_command_says_so(capsys, monkeypatch):
 
 def test_train_then_evaluate(capsys, monkeypatch, tmp_path):
     pytest.importorskip("stable_baselines3")
-    from drone_formation import training
+    from drone_formation.training import metrics
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(training, "EVALUATION_STEPS", 20)
+    monkeypatch.setattr(metrics, "EVALUATION_STEPS", 20)
     size = ["--num-drones", "4"]
     argv = ["train", "DroneFlag-v0", "--timesteps", "1e3", "--num-swarms", "2", "--threads", "1"]
     assert main([*argv, *size]) == 0
@@ -178,9 +178,9 @@ def test_every_drone_may_have_an_airframe_of_its_own(capsys, monkeypatch, tmp_pa
     monkeypatch.chdir(tmp_path)
     argv = ["train", "flag", "--timesteps", "1", "--num-swarms", "1", "--num-drones", "2"]
     assert main([*argv, "--randomize"]) == 0
-    settings = json.loads((tmp_path / "runs/flag-1/run.json").read_text())["settings"]
-    assert settings["randomization"] == {"size": [0.1, 0.4], "spread": 0.1, "gravity_spread": 0.01}
-    assert settings["symmetries"] == 1
+    config = json.loads((tmp_path / "runs/flag-1/run.json").read_text())["config"]
+    assert config["randomization"] == {"size": [0.1, 0.4], "spread": 0.1, "gravity_spread": 0.01}
+    assert config["symmetries"] == 1
 
 
 @pytest.mark.parametrize("name", ["flight.mp4", "flight.gif", "pictures"])
