@@ -378,6 +378,16 @@ def test_several_seeds(whole, tmp_path, monkeypatch, capsys):
     assert not Path("runs/flag-1/seed-3").exists()
 
 
+def test_every_seed_has_callbacks_of_its_own(tmp_path):
+    counting = Counting(stop_in=3)
+    results = training.train_seeds(
+        "flag", [0, 1], out=tmp_path, config=TINY, num_drones=8, callback=counting,
+        evaluation_episodes=0,
+    )  # fmt: skip
+    assert [result.steps for result in results] == [2 * UPDATE] * 2
+    assert counting.updates == 0
+
+
 def test_an_interruption_stops_the_remaining_seeds(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         callbacks.RunCallback, "_on_rollout_end", lambda self: os.kill(os.getpid(), signal.SIGINT)
@@ -448,6 +458,8 @@ def test_starting_from_a_trained_policy(whole, tmp_path, monkeypatch):
     noise[:] = whole.pilot.arrays["log_sigma"]
     assert same_networks(result.pilot, whole.pilot)
     assert result.pilot.hidden == TINY.hidden
+    with pytest.raises(ValueError, match="observes 2 neighbours, and neighbours=3"):
+        train(init_from=whole.run, config=replace(TINY, neighbours=3))
 
 
 def test_swarms_of_different_seeds_share_no_episode():
@@ -511,6 +523,7 @@ def test_drones_that_differ_are_trained_without_symmetries_unless_asked_for():
         ({"reward_of": {"flag": {"colision": 1}}}, ValueError, "reward_of.flag.colision is"),
         ({"reward_of": {"flog": {"collision": 1}}}, ValueError, "'flag'; got 'flog'"),
         ({"airframe": 3}, TypeError, "airframe must name its values, as airframe.mass: 3"),
+        ({"reward_of": 3}, TypeError, "reward_of must name tasks"),
         ({"reward": 3}, TypeError, "reward must name its values"),
         ({"hidden": []}, TypeError, "hidden"),
         ({"hidden": 64}, TypeError, "hidden"),
@@ -593,6 +606,14 @@ def test_resuming_refuses_what_would_not_be_the_same_run(whole):
         train("cube", resume=whole.run)
     with pytest.raises(ValueError, match="out cannot be given"):
         train(None, resume=whole.run, out="elsewhere")
+
+
+def test_resuming_a_task_that_is_not_known_yet(whole, tmp_path):
+    shutil.copytree(whole.run, tmp_path / "run")
+    about = (tmp_path / "run" / "run.json").read_text().replace('"flag"', '"spiral"')
+    (tmp_path / "run" / "run.json").write_text(about)
+    with pytest.raises(ValueError, match="trains the task 'spiral', which is not known"):
+        train(None, resume=tmp_path / "run")
 
 
 def test_tanh_is_torchs_own_to_rounding():

@@ -149,8 +149,8 @@ def _number(name: str, value: Any, low: float, high: float) -> None:
 
 # ---- what tasks pay, and how they are learned where nothing else is asked for -----------------
 
-#: In a paced race passing the rings and meeting nobody follow from keeping one's place, and
-#: neither needs a great price.
+#: In a paced race a drone which keeps its place passes the rings and has no conflicts: neither
+#: needs a high weight.
 RACING = RewardWeights(approach=1.0, ring=1.0, collision=10.0, conflict=0.05, crash=10.0)
 FORMING = RewardWeights(approach=0.5, collision=10.0, crash=10.0)
 TASK_REWARDS = {"race": RACING}
@@ -200,6 +200,8 @@ def config_for(task: str, changes: Mapping[str, Any]) -> TrainConfig:
     if terms is None and not terms_of:
         return config
     terms, terms_of = {} if terms is None else terms, terms_of or {}
+    if not isinstance(terms_of, Mapping):
+        raise TypeError(f"reward_of must name tasks, as reward_of.{task}.progress: {terms_of!r}")
     drawn = TASKS[task].of
     for name in terms_of:
         validation.choice("reward_of: a task", name, drawn or (task,))

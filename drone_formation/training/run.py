@@ -148,6 +148,11 @@ def _started_from(
     if policy is None:
         return run, None
     pilot = load_pilot(policy)
+    if run.config.neighbours not in (None, pilot.neighbours):
+        raise ValueError(
+            f"init_from: {policy} observes {pilot.neighbours} neighbours, and neighbours="
+            f"{run.config.neighbours} was asked for"
+        )
     config = replace(run.config, hidden=pilot.hidden, neighbours=pilot.neighbours)
     return replace(run, init_from=str(policy), config=config), pilot
 
@@ -162,6 +167,8 @@ def _resumed(
     folder, checkpoint, run = find_run(path)
     if asked["task"] is not None:
         asked["task"] = task_name(asked["task"])
+    elif run.task not in TASKS:
+        raise ValueError(f"{folder} trains the task {run.task!r}, which is not known: name it, too")
     for name, value in asked.items():
         if value is not None and value != getattr(run, name):
             raise ValueError(

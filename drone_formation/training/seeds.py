@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ def train_seeds(
         seeds: different integers.
         out: folder of the runs, which are called ``seed-0``, ``seed-1``, ...; None for the first
             free ``runs/<task>-<n>``.
-        **options: further arguments of ``train``, but for ``seed`` and ``resume``.
+        **options: further arguments of ``train``, but for ``seed`` and ``resume``.  Each run has
+            copies of the callbacks, so that none remembers the run before.
 
     Returns:
         What came of each; fewer than seeds when a run was interrupted, which stops the rest.
@@ -50,7 +52,8 @@ def train_seeds(
         check_free(folder / f"seed-{seed}", options.get("force", False))
     results: list[Result] = []
     for seed in seeds:
-        results.append(train(name, seed=seed, out=folder / f"seed-{seed}", **options))
+        own = {**options, "callback": deepcopy(options.get("callback"))}
+        results.append(train(name, seed=seed, out=folder / f"seed-{seed}", **own))
         if results[-1].interrupted:
             break
     if options.get("verbose", 1):

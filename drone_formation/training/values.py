@@ -38,14 +38,14 @@ def updated(base: T, changes: Mapping[str, Any], where: str = "") -> T:
     return replace(base, **values)  # type: ignore[type-var]
 
 
-def nested(kind: Any) -> Any:
+def _nested(kind: Any) -> Any:
     """The dataclass in a field's type, such as ``RewardWeights | None``, or None."""
     return next((part for part in (kind, *get_args(kind)) if is_dataclass(part)), None)
 
 
 def _converted(name: str, kind: Any, present: Any, value: Any) -> Any:
     """A plain value as a field of this type holds it."""
-    inner = nested(kind)
+    inner = _nested(kind)
     if value is None:
         return None
     if get_origin(kind) is Mapping:
