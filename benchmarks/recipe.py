@@ -18,7 +18,8 @@ import numpy as np
 from drone_formation import Randomization, RewardWeights, Swarms, load_pilot, tasks
 from drone_formation.evaluation import evaluate
 from drone_formation.pilots.trained import TrainedPilot
-from drone_formation.training import FIRST_JUDGING_SEED, RACING, SETTINGS, Settings, train
+from drone_formation.training import TrainConfig, default_config, train
+from drone_formation.training.metrics import FIRST_JUDGING_SEED
 
 #: What the mixed task draws from but for races: random clouds of targets, too, and twice as often
 #: those in which most collide.
@@ -33,10 +34,10 @@ LOOSER = tuple(task for task in FORMING if task != "cube")
 
 @dataclass(frozen=True)
 class Stage:
-    """One training run: its task and settings, where it starts, what a mixed task draws from."""
+    """One training run: its task, how it learns, where it starts, what a mixed task draws from."""
 
     task: str
-    settings: Settings
+    config: TrainConfig
     start: str | None = None
     of: tuple[str, ...] = ()
     num_drones: int = 64
@@ -44,7 +45,7 @@ class Stage:
 
 
 #: What races pay for in all joint stages but the first.
-SAFER = replace(RACING, collision=15.0, crash=20.0)
+SAFER = replace(tasks.TASKS["race"].reward, collision=15.0, crash=20.0)
 
 
 def weighing(collision: float, conflict: float, precision: float = 0.3) -> RewardWeights:
@@ -55,21 +56,22 @@ def weighing(collision: float, conflict: float, precision: float = 0.3) -> Rewar
 
 
 def joint(
-    start: str, timesteps: int, races: int, seed: int = 0, *, rate: float, log_sigma: float,
-    weights: RewardWeights, follow: float, race: RewardWeights = SAFER, minibatch: int = 8192,
+    start: str, timesteps: int, races: int, seed: int = 0, *, rate: float, log_std: float,
+    weights: RewardWeights, follow: float, race: RewardWeights = SAFER, batch: int = 8192,
     num_drones: int = 64, of: tuple[str, ...] = FORMING,
 ) -> Stage:  # fmt: skip
     """A stage of all tasks that goes on from another, with ``races`` races among the others.
 
-    ``follow``: what meetings ahead cost in its ball, the densest formation.
+    ``follow``: what conflicts cost in its ball, the densest formation.
     """
-    rows, rollout = {64: (2048, 32), 512: (4096, 16), 768: (4608, 16)}[num_drones]
-    settings = replace(
-        SETTINGS["mixed"], timesteps=timesteps, rows=rows, rollout=rollout, minibatch=minibatch,
-        learning_rate=rate, renewed_log_sigma=log_sigma, leniency=0.0, reward=weights,
+    num_rows, n_steps = {64: (2048, 32), 512: (4096, 16), 768: (4608, 16)}[num_drones]
+    config = replace(
+        default_config("mixed"), timesteps=timesteps, num_rows=num_rows, n_steps=n_steps,
+        batch_size=batch, learning_rate=rate, renewed_log_std=log_std, penalty_warmup=0.0,
+        reward=weights,
         reward_of={"follow": replace(weights, conflict=follow), "race": race},
     )  # fmt: skip
-    return Stage("mixed", settings, start, (*of, *races * ("race",)), num_drones, seed)
+    return Stage("mixed", config, start, (*of, *races * ("race",)), num_drones, seed)
 
 
 def varied(timesteps: int, weights: RewardWeights, follow: float) -> Stage:
@@ -77,53 +79,53 @@ def varied(timesteps: int, weights: RewardWeights, follow: float) -> Stage:
 
     From scratch: a policy that knows one airframe unlearns it for long.
     """
-    settings = replace(
-        SETTINGS["mixed"], timesteps=timesteps, hidden=(96, 96), paced=False, leniency=0.0,
-        randomization=Randomization(), symmetries=1, reward=weights,
+    config = replace(
+        default_config("mixed"), timesteps=timesteps, hidden=(96, 96), paced=False,
+        penalty_warmup=0.0, randomization=Randomization(), symmetries=1, reward=weights,
         reward_of={"follow": replace(weights, conflict=follow)},
     )  # fmt: skip
-    return Stage("mixed", settings, of=FORMING)
+    return Stage("mixed", config, of=FORMING)
 
 
 STAGES = {
     # ``drone-formation train DroneFlag-v0`` and ``DroneRace-v0``
-    "flag": Stage("flag", SETTINGS["flag"]),
-    "race": Stage("race", SETTINGS["race"]),
+    "flag": Stage("flag", default_config("flag")),
+    "race": Stage("race", default_config("race")),
     # Who can race learns the rest within minutes, and goes on racing.
     "all": joint(
-        "race", 30_000_000, 4, rate=1.2e-3, log_sigma=-1.4, minibatch=4096,
-        weights=weighing(15.0, 0.6, 0.18), follow=1.0, race=RACING,
+        "race", 30_000_000, 4, rate=1.2e-3, log_std=-1.4, batch=4096,
+        weights=weighing(15.0, 0.6, 0.18), follow=1.0, race=tasks.TASKS["race"].reward,
     ),
     # Rounds of a stage of 64 drones and one of a crowd, each from the mean of the last
     "fine_1": joint(
-        "all", 24_000_000, 3, rate=8e-4, log_sigma=-1.6, weights=weighing(20.0, 0.9), follow=1.4
+        "all", 24_000_000, 3, rate=8e-4, log_std=-1.6, weights=weighing(20.0, 0.9), follow=1.4
     ),
     "crowd_1": joint(
-        "all", 20_000_000, 3, rate=8e-4, log_sigma=-1.8, weights=weighing(20.0, 0.8), follow=1.3,
+        "all", 20_000_000, 3, rate=8e-4, log_std=-1.8, weights=weighing(20.0, 0.8), follow=1.3,
         num_drones=512,
     ),
     "fine_2": joint(
-        "mean_1", 16_000_000, 5, 1, rate=6e-4, log_sigma=-1.9, weights=weighing(25.0, 0.9),
+        "mean_1", 16_000_000, 5, 1, rate=6e-4, log_std=-1.9, weights=weighing(25.0, 0.9),
         follow=1.5,
     ),
     "crowd_2": joint(
-        "mean_1", 14_000_000, 2, rate=5e-4, log_sigma=-2.0, weights=weighing(20.0, 0.7), follow=1.1,
+        "mean_1", 14_000_000, 2, rate=5e-4, log_std=-2.0, weights=weighing(20.0, 0.7), follow=1.1,
         num_drones=768,
     ),
     "fine_3": joint(
-        "mean_2", 18_000_000, 7, 2, rate=5e-4, log_sigma=-2.0, weights=weighing(30.0, 0.9),
+        "mean_2", 18_000_000, 7, 2, rate=5e-4, log_std=-2.0, weights=weighing(30.0, 0.9),
         follow=1.8, race=replace(SAFER, approach=1.5),
     ),
     "crowd_3": joint(
-        "mean_2", 15_000_000, 0, 2, rate=5e-4, log_sigma=-2.2, weights=weighing(25.0, 0.7),
+        "mean_2", 15_000_000, 0, 2, rate=5e-4, log_std=-2.2, weights=weighing(25.0, 0.7),
         follow=1.2, num_drones=768, of=LOOSER,
     ),
     "fine_4": joint(
-        "mean_3", 14_000_000, 5, 6, rate=5e-4, log_sigma=-2.0, weights=weighing(30.0, 0.9),
+        "mean_3", 14_000_000, 5, 6, rate=5e-4, log_std=-2.0, weights=weighing(30.0, 0.9),
         follow=2.2,
     ),
     "crowd_4": joint(
-        "mean_3", 13_000_000, 0, 7, rate=5e-4, log_sigma=-2.2, weights=weighing(25.0, 0.8),
+        "mean_3", 13_000_000, 0, 7, rate=5e-4, log_std=-2.2, weights=weighing(25.0, 0.8),
         follow=1.6, num_drones=512, of=LOOSER,
     ),
     # Every drone with an airframe of its own: shipped as randomized.npz
@@ -212,7 +214,7 @@ def main() -> None:
         tasks.TASKS["mixed"] = replace(mixture, of=stage.of or mixture.of)
         train(
             stage.task, seed=arguments.seed + stage.seed, timesteps=arguments.timesteps,
-            settings=stage.settings, init_from=stage.start and find(arguments.folder, stage.start),
+            config=stage.config, init_from=stage.start and find(arguments.folder, stage.start),
             num_drones=stage.num_drones, out=arguments.folder / name,
         )  # fmt: skip
 

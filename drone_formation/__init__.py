@@ -32,6 +32,7 @@ _LAZY = {
     "Swarms": "swarms",
     "Task": "tasks",
     "Trajectory": "trajectories",
+    "TrainConfig": "training",
     "VectorEnv": "envs.vector",
     "Wind": "disturbances",
     "aec_env": "envs.parallel",
@@ -39,6 +40,8 @@ _LAZY = {
     "load_pilot": "pilots.trained",
     "parallel_env": "envs.parallel",
     "register_task": "registration",
+    "train": "training",
+    "train_seeds": "training",
 }
 
 __all__ = ["__version__", *_LAZY]
@@ -62,6 +65,9 @@ if TYPE_CHECKING:  # type checkers and editors see what is imported late
     from .tasks import Task as Task
     from .terms import ObservationTerm as ObservationTerm
     from .terms import RewardTerm as RewardTerm
+    from .training import TrainConfig as TrainConfig
+    from .training import train as train
+    from .training import train_seeds as train_seeds
     from .trajectories import Trajectory as Trajectory
 else:  # hidden from them, since they would take any name for one of these
 

@@ -75,6 +75,19 @@ def test_ppo_in_one_file(tmp_path, monkeypatch, capsys):
     assert Path("0.npz").read_bytes() == before
 
 
+def test_training_of_your_own(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("stable_baselines3")
+    from drone_formation.training import RunConfig
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("drone_formation.training.metrics.EVALUATION_STEPS", 20)
+    run("own_training.py", monkeypatch, "--timesteps", "1", "--seeds", "4", "2")
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in said[-3:]] == ["seed", "4", "2"]
+    asked = RunConfig.read(Path("runs/heavy/seed-2"))
+    assert (asked.config.airframe.mass, asked.config.reward.approach) == (1.2, 0.6)
+
+
 def test_a_formation_of_your_own(monkeypatch, capsys):
     pytest.importorskip("scipy")
     run("own_formation.py", monkeypatch, "--drones", "16")

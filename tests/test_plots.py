@@ -207,15 +207,15 @@ def test_a_run_without_a_row_has_no_curve(tmp_path):
 
 
 def test_training_needs_no_matplotlib(tmp_path, monkeypatch):
-    training = pytest.importorskip("drone_formation.training")
+    metrics = pytest.importorskip("drone_formation.training.metrics")
     table = tmp_path / "learning_curve.csv"
-    training._draw_curve(tmp_path, "flag")  # nothing to draw yet
+    metrics.draw_curve(tmp_path, "flag")  # nothing to draw yet
     table.write_text(f"{COLUMNS}\n1e6,20,0.1,0.3,3,-5\n")
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "matplotlib.figure", None)
         patch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
-        training._draw_curve(tmp_path, "flag")
+        metrics.draw_curve(tmp_path, "flag")
     assert [path.name for path in tmp_path.iterdir()] == [table.name]
     for _ in range(2):  # a run that goes on replaces its own picture
-        training._draw_curve(tmp_path, "flag")
+        metrics.draw_curve(tmp_path, "flag")
     assert (tmp_path / "learning_curve.png").read_bytes()[:4] == b"\x89PNG"

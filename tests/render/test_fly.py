@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from drone_formation import Randomization, Swarms, cli
+from drone_formation import Randomization, Swarms
+from drone_formation.cli import main
+from drone_formation.cli.flight import redirected
 from drone_formation.pilots import RandomPilot
 from drone_formation.pilots.classical import ClassicalPilot
 from drone_formation.pilots.trained import TrainedPilot, load_pilot, shipped_policies
@@ -35,7 +37,7 @@ def assert_same_drones(other: Swarms, swarms: Swarms) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_nothing_but_the_task_changes(flying, task):
-    other = cli._redirected(flying, task, OPTIONS)
+    other = redirected(flying, task, OPTIONS)
     assert_same_drones(other, flying)
     away = np.linalg.norm(other.target_position - other.position, axis=2)
     np.testing.assert_allclose(other.distance, away, atol=1e-5)
@@ -48,21 +50,21 @@ def test_every_drone_keeps_its_own_airframe(task):
     """Small rotors turn faster than large ones can, so a change of airframes would be refused."""
     options = {"num_drones": 20, "seed": 5, "randomization": Randomization()}
     swarms = flown("flag", 12, **options)
-    other = cli._redirected(swarms, task, options)
+    other = redirected(swarms, task, options)
     assert_same_drones(other, swarms)
 
 
 def test_the_observation_is_fresh(flying):
     """Flown back to its own task, a swarm sees what it saw."""
     seen = flying.observations.copy()
-    back = cli._redirected(cli._redirected(flying, "cube", OPTIONS), "flag", OPTIONS)
+    back = redirected(redirected(flying, "cube", OPTIONS), "flag", OPTIONS)
     np.testing.assert_array_equal(back.target_position, flying.target_position)
     np.testing.assert_array_equal(back.observations, seen)
 
 
 def test_the_flight_goes_on_from_there(flying):
-    other = cli._redirected(flying, "sphere", OPTIONS)
-    twin = cli._redirected(flying, "sphere", OPTIONS)
+    other = redirected(flying, "sphere", OPTIONS)
+    twin = redirected(flying, "sphere", OPTIONS)
     before = other.position
     actions = np.zeros((1, 20, 4), np.float32)
     other.step(actions)
@@ -77,7 +79,7 @@ def test_a_tour_of_all_tasks_at_any_size(num_drones):
     options = {"num_drones": num_drones, "seed": 4}
     swarms = flown("race", 0, **options)  # not tumbling: whoever leaves the arena is pushed out
     for task in (*TASKS, "flag"):
-        other = cli._redirected(swarms, task, options)
+        other = redirected(swarms, task, options)
         assert_same_drones(other, swarms)
         assert (other.arena >= swarms.arena).all()
         hover = np.zeros((1, num_drones, 4), np.float32)
@@ -94,7 +96,7 @@ def test_from_a_wide_arena_into_a_formation():
     assert outside.mean() > 0.3
     pilot = ClassicalPilot()
     race.step(pilot.act(race))
-    swarms = cli._redirected(race, "flag", options)
+    swarms = redirected(race, "flag", options)
     np.testing.assert_array_equal(swarms.arena, np.maximum(race.arena, flag.arena))
     far = swarms.distance
     crashed = sum(swarms.step(pilot.act(swarms)).crashed.sum() for _ in range(100))
@@ -111,7 +113,7 @@ def test_from_a_wide_arena_into_a_formation():
     ],
 )
 def test_each_task_is_flown_by_its_own_policy(asked, racer, flier, monkeypatch):
-    """...unless one was asked for; in a race by its timetable."""
+    """...unless one was asked for; a race at its pace."""
     flights = []
 
     class Window:
@@ -141,7 +143,7 @@ def test_each_task_is_flown_by_its_own_policy(asked, racer, flier, monkeypatch):
 
     monkeypatch.setattr("drone_formation.render.Window", Window)
     monkeypatch.setattr(TrainedPilot, "act", act)
-    assert cli.main(["fly", "flag", "--num-drones", "4", *asked]) == 0
+    assert main(["fly", "flag", "--num-drones", "4", *asked]) == 0
     assert flights == ["flag", "race", "race", "flag", "flag"]
     race, flag = ("race", *racer), ("flag", flier, False)
     assert flown_by == [race, race, flag, flag]
