@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -208,6 +208,16 @@ class Batch:
         """Work out targets, distances, neighbours and observations of some swarms."""
         with _compiling(self.blocks_per_swarm > layout.FEW_BLOCKS, self.wind is not None):
             self.advance(self._no_actions, begin, end, step.BEGIN)
+
+    def refresh(self, swarms: Sequence[int]) -> None:
+        """Work everything out anew for swarms changed by hand in mid-episode."""
+        self.episodes["visits"] = 0  # drones are no longer sorted
+        for k in swarms:
+            unformed, now = self.episodes["last_unformed"][k], self.episodes["step"][k]
+            self.begin(k, k + 1)
+            if now:  # right after a reset, that was the first entry; later, the metric goes on
+                formed = self.episodes["last_unformed"][k] < 0
+                self.episodes["last_unformed"][k] = unformed if formed else now
 
     def run(self, actions: np.ndarray, what: int) -> int:
         """What a step is to do, in every swarm, on as many threads as there are."""

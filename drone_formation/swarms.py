@@ -9,23 +9,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import episodes, observation, placing, snapshots, validation
+from . import arguments, episodes, observation, placing, snapshots, validation
 from .airframe import CONTROL_STEP, Airframe, Randomization
 from .batch import Batch
+from .by_hand import ByHand
 from .control import CONTROL_MODES
 from .disturbances import Wind
-from .ground_truth import GroundTruth
 from .metrics import late_steps
 from .observation import MAX_NEIGHBOURS, Slice, observation_table
-from .planner import Planner, assign
+from .planner import Planner
 from .registration import resolve_task
 from .reward import RewardWeights
 from .sim import layout, step
-from .tasks import RING_RADIUS, TASKS, Task
+from .tasks import RING_RADIUS, Task
 from .terms import ObservationTerm, RewardTerm
-from .trajectories import Trajectory
-
-MAX_DRONES = 4096
 
 
 class StepResult(NamedTuple):
@@ -37,7 +34,7 @@ class StepResult(NamedTuple):
     truncated: np.ndarray  #: (S,) bool, the episode has lasted ``max_steps``
 
 
-class Swarms(GroundTruth):
+class Swarms(ByHand):
     """``num_swarms`` swarms of ``num_drones`` drones each, in one task.
 
     Swarm k's random stream depends on its own seed alone, so its numbers are bitwise the same
@@ -129,12 +126,14 @@ class Swarms(GroundTruth):
         self.crash = validation.choice("crash", crash, ("respawn", "terminate"))
         self.num_threads = validation.integer("num_threads", num_threads, 1)
         self.paced = validation.boolean("paced", paced) and self._task.races
-        self._reward = _checked_reward("reward", reward)
-        self.reward_terms = _checked_terms("reward_terms", reward_terms, RewardTerm, self._task)
-        self.observation_terms = _checked_terms(
+        self._reward = arguments.reward("reward", reward)
+        self.reward_terms = arguments.terms("reward_terms", reward_terms, RewardTerm, self._task)
+        self.observation_terms = arguments.terms(
             "observation_terms", observation_terms, ObservationTerm, self._task
         )
-        points, colours = self._own_formation(points, colours, num_drones)
+        points, colours, self.num_drones = arguments.formation(
+            self._task, points, colours, num_drones
+        )
         placing.check_flyable(self.airframe, self.randomization, self.substeps)
         self._planner = Planner(
             self._task, self.num_drones, self.collision_distance, assignment, points, colours, arena
@@ -143,29 +142,6 @@ class Swarms(GroundTruth):
         self._build(secrets.randbits(63) if seed is None else seed)
 
     # ---- construction --------------------------------------------------------------------------
-
-    def _own_formation(
-        self, points: Any, colours: Any, num_drones: int | None
-    ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        if points is None:
-            if colours is not None:
-                raise ValueError("colours need points")
-            self.num_drones = validation.integer(
-                "num_drones", 64 if num_drones is None else num_drones, 1, MAX_DRONES
-            )
-            return None, None
-        if not any(member.accepts_points for member in self._task.members):
-            accept = ", ".join(repr(task.name) for task in TASKS.values() if task.accepts_points)
-            raise ValueError(f"points are for the task {accept}, not {self.task!r}")
-        points = validation.points("points", points)
-        self.num_drones = validation.integer("the number of points", len(points), 1, MAX_DRONES)
-        if num_drones is not None and num_drones != self.num_drones:
-            raise ValueError(
-                f"num_drones must be the number of points, {self.num_drones}, got {num_drones!r}"
-            )
-        if colours is not None:
-            colours = validation.colours("colours", colours, len(points))
-        return points, colours
 
     def _build(self, seed: int | Sequence[int]) -> None:
         """Make the arrays, once all arguments have been found sound."""
@@ -187,7 +163,7 @@ class Swarms(GroundTruth):
             self.observations, self.final_observations = np.zeros((2, S, N, size), np.float32)
         self._term_returns = np.zeros((len(self.reward_terms), S, N))
         self._write_settings()
-        self._seed(seed)
+        self._generators = [np.random.default_rng(s) for s in arguments.seeds(seed, S)]
 
     @property
     def observation_table(self) -> tuple[Slice, ...]:
@@ -237,21 +213,9 @@ class Swarms(GroundTruth):
 
     @reward_weights.setter
     def reward_weights(self, weights: RewardWeights | Mapping[str, RewardWeights] | None) -> None:
-        self._reward = _checked_reward("reward_weights", weights)
+        self._reward = arguments.reward("reward_weights", weights)
         for swarm in range(self.num_swarms):
             self._write_weights(swarm)
-
-    def _seed(self, seed: int | Sequence[int]) -> None:
-        if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
-            seeds = [int(seed) + k for k in range(self.num_swarms)]
-        elif isinstance(seed, (Sequence, np.ndarray)) and not isinstance(seed, str):
-            seeds = list(seed)
-            if len(seeds) != self.num_swarms:
-                raise ValueError(f"seed must hold {self.num_swarms} integers, got {len(seeds)}")
-        else:
-            raise TypeError(f"seed must be an integer, a sequence of them or None, got {seed!r}")
-        seeds = [validation.integer("seed", s, 0) for s in seeds]
-        self._generators = [np.random.default_rng(s) for s in seeds]
 
     # ---- episodes ------------------------------------------------------------------------------
 
@@ -272,7 +236,9 @@ class Swarms(GroundTruth):
         if seed is not None:
             if which is not None:
                 raise ValueError("seed can only be given when all swarms are reset")
-            self._seed(seed)
+            self._generators = [
+                np.random.default_rng(s) for s in arguments.seeds(seed, self.num_swarms)
+            ]
         for k in range(self.num_swarms) if which is None else which:
             self._begin(int(k))
         self._append_terms(self.observations)
@@ -290,134 +256,6 @@ class Swarms(GroundTruth):
         episodes.begin(self._batch, swarm, plan, airframes, random_key, self.paced)
         self._batch.begin(swarm, swarm + 1)
 
-    # Eight arguments and self: a drone's state has five parts.
-    def place(
-        self,
-        position: Any = None,
-        velocity: Any = None,
-        attitude: Any = None,
-        body_rates: Any = None,
-        rotor_speeds: Any = None,
-        *,
-        airframes: Any = None,
-        arena: Any = None,
-    ) -> np.ndarray:
-        """Put the drones where you want them: right after a reset, or in the middle of an episode.
-
-        What is None stays as it is, and so do targets, clocks and metrics; but a task of holding a
-        place takes the new one for its target, and ``assignment="optimal"`` assigns the slots anew.
-        Nothing is paid or counted for the way there.  Drones that are gone stay gone, and what is
-        given for them is not looked at.
-
-        Args:
-            position: (S, N, 3), inside the arena.  All in the units and frames of the attributes
-                of the same names.
-            velocity: (S, N, 3), up to 50 m/s along each axis.
-            attitude: (S, N, 4), unit quaternions.
-            body_rates: (S, N, 3), up to 50 rad/s about each axis.
-            rotor_speeds: (S, N, 4), from 0 to the top speed of each drone's rotors.
-            airframes: (S, N, 14), the drones' own parameters, until the next reset.
-            arena: (3,) half extents, m, that the arena is to have at least.  It grows and never
-                shrinks; like the constructor's arguments, it is no part of ``get_state``.
-
-        Returns:
-            The observations (S, N, D), the simulator's own buffer.
-
-        Raises:
-            TypeError, ValueError: something is no number, of another shape or not allowed; then
-                nothing has changed.
-            RuntimeError: ``reset`` has not been called.
-        """
-        self._check_started("place()")
-        given = placing.Given(position, velocity, attitude, body_rates, rotor_speeds)
-        extents = placing.check_arena(self.arena, arena)
-        rows = placing.check(self._batch, given, airframes, extents, self.substeps)
-        if arena is not None:
-            self.arena = extents
-            self._write_settings()
-        placing.write(self._batch, rows)
-        if position is not None:
-            self._assign(range(self.num_swarms))
-        return self._look_again(range(self.num_swarms))
-
-    def set_targets(
-        self,
-        targets: Any,
-        *,
-        which: Sequence[int] | np.ndarray | None = None,
-        colours: Any = None,
-    ) -> np.ndarray:
-        """Give the drones new targets, in the middle of an episode; nothing is paid for the change.
-
-        Args:
-            targets: places (N, 3) where to stay, m, or a ``Trajectory`` of N slots whose times
-                count from now.  ``assignment="optimal"`` assigns its slots anew.
-            which: indices of the swarms that get them; None for all.
-            colours: (N, 3) uint8, of the slots; None for those there are.
-
-        Returns:
-            The observations (S, N, D), the simulator's own buffer.
-
-        Raises:
-            TypeError, ValueError: they are of another shape, not finite, outside the arena, or
-                nearer to each other than 1.5 collision distances; then nothing has changed.
-            RuntimeError: ``reset`` has not been called.
-        """
-        self._check_started("set_targets()")
-        swarms = range(self.num_swarms) if which is None else [int(k) for k in which]
-        if not isinstance(targets, Trajectory):
-            targets = Trajectory.still(validation.points("targets", targets))
-        self._planner.check_targets("targets", targets, self.arena)
-        if colours is not None:
-            colours = validation.colours("colours", colours, self.num_drones)
-        for k in swarms:
-            if self._batch.episodes["num_rings"][k]:
-                raise ValueError(f"targets of a race are its rings: swarm {k} races")
-        for k in swarms:
-            self._batch.set_trajectory(k, targets, now=True)
-            self._batch.episodes["holds"][k] = False
-            if colours is not None:
-                self.colours[k] = colours
-        self._assign(swarms)
-        return self._look_again(swarms)
-
-    def _check_started(self, call: str) -> None:
-        if not self._batch.episodes["started"].all():
-            raise RuntimeError(f"call reset() before {call}")
-
-    def _assign(self, swarms: Sequence[int]) -> None:
-        """Give the slots to the drones anew, from where they are, where that is asked for."""
-        if self.assignment != "optimal":
-            return
-        self._batch.begin(0, self.num_swarms)  # where the targets are now
-        for k in swarms:
-            episode = self._batch.episodes[k]
-            if not (episode["num_rings"] or episode["holds"]):
-                places = np.where(
-                    self.active[k][:, None], self.position[k], self.target_position[k]
-                )
-                order = assign(places, self.target_position[k])
-                self._batch.permute_targets(k, order)
-                self.colours[k] = self.colours[k][order]
-
-    def _look_again(self, swarms: Sequence[int]) -> np.ndarray:
-        """Work out targets, distances, neighbours and observations after a change by hand."""
-        table = self._batch.episodes
-        table["visits"] = 0  # drones are no longer sorted
-        unformed = table["last_unformed"].copy()
-        for k in swarms:
-            self._batch.begin(k, k + 1)
-        # Right after a reset, that is the first entry; later, the metric goes on.
-        formed = np.where(table["last_unformed"] < 0, unformed, table["step"])
-        late = table["step"] > 0
-        changed = np.zeros(self.num_swarms, bool)
-        changed[list(swarms)] = True
-        table["last_unformed"] = np.where(
-            changed & late, formed, np.where(changed, table["last_unformed"], unformed)
-        )
-        self._append_terms(self.observations)
-        return self.observations
-
     def step(self, actions: np.ndarray) -> StepResult:
         """Advance every swarm by one control step of 0.05 s.
 
@@ -432,7 +270,8 @@ class Swarms(GroundTruth):
             ValueError: their shape is wrong, or one is NaN or infinite.
             RuntimeError: ``reset`` has not been called.
         """
-        actions, batch = self._checked_actions(actions), self._batch
+        actions = arguments.actions(actions, (self.num_swarms, self.num_drones, 4))
+        batch = self._batch
         if self.reward_terms or self.observation_terms:
             status = batch.run(actions, step.CHECK | step.FLY)
             if status == step.READY:
@@ -454,17 +293,6 @@ class Swarms(GroundTruth):
                 f"of drone {drone} in swarm {swarm}"
             )
         return StepResult(self.observations, batch.rewards, batch.crashed, batch.truncated)
-
-    def _checked_actions(self, actions: np.ndarray) -> np.ndarray:
-        actions = np.asarray(actions)
-        expected = (self.num_swarms, self.num_drones, 4)
-        if actions.dtype.kind != "f":
-            raise TypeError(f"actions must be floats, got dtype {actions.dtype}")
-        if actions.shape != expected:
-            raise ValueError(f"actions must have shape {expected}, got {actions.shape}")
-        if actions.dtype.itemsize > 4:  # large ones would become infinite; a NaN stays one
-            actions = np.where(np.isfinite(actions), np.clip(actions, -1, 1), actions)
-        return np.ascontiguousarray(actions, np.float32)
 
     # ---- terms of the user's own ---------------------------------------------------------------
 
@@ -540,38 +368,3 @@ class Swarms(GroundTruth):
         for generator, saved in zip(self._generators, state["generators"], strict=True):
             generator.bit_generator.state = saved
         self._append_terms(self.observations)
-
-
-def _checked_reward(name: str, value: Any) -> RewardWeights | dict[str, RewardWeights] | None:
-    """Weights, or those of some tasks by name, or None."""
-    if isinstance(value, Mapping):
-        checked = {}
-        for key, weights in value.items():
-            try:
-                task = resolve_task(key)
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
-            what = f"{name} of {key}"
-            checked[task.name] = validation.instance(what, weights, RewardWeights, task.reward)
-        return checked
-    if value is not None and not isinstance(value, RewardWeights):
-        raise TypeError(f"{name} must be RewardWeights, a mapping to them or None, got {value!r}")
-    return value
-
-
-def _checked_terms(name: str, given: Any, kind: type, task: Task) -> tuple[Any, ...]:
-    """The task's terms and those given, of different names."""
-    if isinstance(given, kind) or not isinstance(given, Sequence):
-        raise TypeError(f"{name} must be a sequence of {kind.__name__}, got {given!r}")
-    terms: list[Any] = []
-    for member in dict.fromkeys((task, *task.members)):
-        terms += [term for term in getattr(member, name) if term not in terms]
-    terms += given
-    for term in terms:
-        if not isinstance(term, kind):
-            raise TypeError(f"{name} must hold {kind.__name__}, got {term!r}")
-    names = [term.name for term in terms]
-    for one in names:
-        if names.count(one) > 1:
-            raise ValueError(f"{name}: two terms are named {one!r}")
-    return tuple(terms)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..control import CONTROL_MODES, MAX_RATES, YAW_AUTHORITY
 from ._jit import inlined
-from .layout import ACTION, BODY_RATES, COMMAND, HALF, HOVER_SPEED, LANES, TOP_SPEED, TWO, ZERO
+from .layout import ACTION, BODY_RATES, COMMAND, HALF, HOVER_SPEED, LANES, ONE, TOP_SPEED, TWO, ZERO
 from .physics import load_airframe
 from .simd import load3, load4, store4, view
 from .vectors import clamp
@@ -55,8 +55,8 @@ def body_rates(action, rates, airframe):
     """Collective thrust and body rates: a proportional rate loop, and the mixer of a + frame.
 
     The torque is J k (commanded - actual) + damping + w x J w, which cancels what the airframe
-    does by itself (e.g. Mahony, Kumar & Corke, 2012); k is half the motors' 1 / time constant, at
-    which their lag still leaves the loop well damped.
+    does by itself (e.g. Mahony, Kumar & Corke, 2012).  With motors that lag by T and an airframe
+    damped at d, the loop is T s^2 + (1 + d T) s + k: k is such that its damping ratio is 0.71.
     """
     thrust_action, roll, pitch, yaw = action
     p, q, r = rates
@@ -66,16 +66,12 @@ def body_rates(action, rates, airframe):
     ) = airframe  # fmt: skip
     weight, strongest = mass * gravity, (TWO * TWO) * thrust * top * top
     lift = weight + thrust_action * ((strongest - weight) if thrust_action > ZERO else weight)
-    gain = HALF / lag
-    torque_x = (
-        inertia_x * gain * (roll * _ROLL_RATE - p) + damping * p - (inertia_y - inertia_z) * q * r
-    )
-    torque_y = (
-        inertia_y * gain * (pitch * _PITCH_RATE - q) + damping * q - (inertia_z - inertia_x) * r * p
-    )
-    torque_z = (
-        inertia_z * gain * (yaw * _YAW_RATE - r) + damping * r - (inertia_x - inertia_y) * p * q
-    )
+    torque_x = rate_torque(roll * _ROLL_RATE, p, inertia_x, damping, lag)
+    torque_y = rate_torque(pitch * _PITCH_RATE, q, inertia_y, damping, lag)
+    torque_z = rate_torque(yaw * _YAW_RATE, r, inertia_z, damping, lag)
+    torque_x -= (inertia_y - inertia_z) * q * r
+    torque_y -= (inertia_z - inertia_x) * r * p
+    torque_z -= (inertia_x - inertia_y) * p * q
     # Rotors that hardly turn the body, as the default drone's, are not asked to.
     ratio = torque_ratio if torque_ratio > _LEAST_RATIO else _LEAST_RATIO
     turn = clamp(torque_z * _QUARTER / ratio, _YAW_SHARE * weight * _QUARTER)
@@ -87,6 +83,13 @@ def body_rates(action, rates, airframe):
         speed_for(share + about_y + turn, thrust, top),
         speed_for(share - about_x - turn, thrust, top),
     )
+
+
+@inlined
+def rate_torque(commanded, rate, inertia, damping, lag):
+    """The torque that brings a rate to what is commanded, and what damping takes, N m."""
+    stiffness = ONE + damping / inertia * lag
+    return inertia * (stiffness * stiffness * HALF / lag) * (commanded - rate) + damping * rate
 
 
 @inlined
