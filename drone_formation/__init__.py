@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "Airframe": "airframe",
+    "Disturbances": "disturbances",
     "DroneVecEnv": "envs.sb3",
     "Formation": "formations",
     "JointEnv": "envs.joint",
@@ -31,10 +32,9 @@ _LAZY = {
     "RewardWeights": "reward",
     "Swarms": "swarms",
     "Task": "tasks",
-    "Trajectory": "trajectories",
     "TrainConfig": "training",
+    "Trajectory": "trajectories",
     "VectorEnv": "envs.vector",
-    "Wind": "disturbances",
     "aec_env": "envs.parallel",
     "evaluate": "evaluation",
     "load_pilot": "pilots.trained",
@@ -49,7 +49,7 @@ __all__ = ["__version__", *_LAZY]
 if TYPE_CHECKING:  # type checkers and editors see what is imported late
     from .airframe import Airframe as Airframe
     from .airframe import Randomization as Randomization
-    from .disturbances import Wind as Wind
+    from .disturbances import Disturbances as Disturbances
     from .envs.joint import JointEnv as JointEnv
     from .envs.parallel import ParallelEnv as ParallelEnv
     from .envs.parallel import aec_env as aec_env

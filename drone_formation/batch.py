@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from . import observation
+from .disturbances import Disturbances
 from .sim import layout, step
 from .sim._jit import COMPILED
 from .threads import Threads
@@ -45,12 +46,12 @@ class Batch:
         neighbours: how many are observed.
         num_rings: of a race; 0 where there is none.
         num_threads: that share the swarms.
-        wind: (3,) m/s, or None for still air.
+        disturbances: what acts on the drones besides themselves.
     """
 
     def __init__(
         self, num_swarms: int, num_drones: int, neighbours: int, num_rings: int,
-        num_threads: int, wind: np.ndarray | None,
+        num_threads: int, disturbances: Disturbances,
     ) -> None:  # fmt: skip
         S, N = num_swarms, num_drones
         self.num_swarms, self.num_drones, self.neighbours = S, N, neighbours
@@ -59,7 +60,7 @@ class Batch:
         self.settings = np.zeros(S, layout.SETTINGS)
         self.episodes = np.zeros(S, layout.EPISODE)
         self.rings = np.zeros((S, max(num_rings, 1), 6), np.float32)
-        self.wind = None if wind is None else np.tile(wind.astype(np.float32), (S, 1))
+        self.air = np.repeat(disturbances.as_record()[None], S) if disturbances else None
         self.observations = np.zeros((S, N, observation.observation_size(neighbours)), np.float32)
         self.final_observations = np.zeros_like(self.observations)
         self.rewards = np.zeros((S, N), np.float32)
@@ -84,7 +85,7 @@ class Batch:
         """Tie the arrays together for the compiled code."""
         self.world = layout.World(
             self.blocks, self.settings, self.episodes, self.frequencies, self.harmonics,
-            self.knots, self.rings, self.wind,
+            self.knots, self.rings, self.air,
         )  # fmt: skip
         self.out = layout.Outputs(
             self.observations, self.final_observations, self.rewards, self.mean_rewards,
@@ -206,7 +207,7 @@ class Batch:
 
     def begin(self, begin: int, end: int) -> None:
         """Work out targets, distances, neighbours and observations of some swarms."""
-        with _compiling(self.blocks_per_swarm > layout.FEW_BLOCKS, self.wind is not None):
+        with _compiling(self.blocks_per_swarm > layout.FEW_BLOCKS, self.air is not None):
             self.advance(self._no_actions, begin, end, step.BEGIN)
 
     def refresh(self, swarms: Sequence[int]) -> None:

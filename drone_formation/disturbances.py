@@ -1,8 +1,8 @@
-"""What acts on drones besides themselves; each is off unless it is asked for."""
+"""What acts on drones besides themselves.  Each is off unless it is asked for, and costs nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -10,24 +10,39 @@ from . import validation
 
 
 @dataclass(frozen=True)
-class Wind:
-    """A steady wind, the same everywhere.
-
-    Drag acts on a drone's velocity relative to the air, so the force on it is
-    ``linear_drag * (wind - velocity)``.
+class Disturbances:
+    """Forces on every drone; ``sim/forces.py`` has a function for each.
 
     Attributes:
-        velocity: (3,), m/s, world frame; up to 50 m/s along each axis.
+        wind: steady, the same everywhere, m/s, world frame; up to 50 m/s along each axis.  Drag acts
+            on a drone's velocity relative to the air: ``linear_drag * (wind - velocity)``.
 
     Raises:
-        TypeError, ValueError: it is not three finite numbers in that range.
+        TypeError, ValueError: a field is no number, of another shape or not in its range.
     """
 
-    velocity: tuple[float, float, float]
+    wind: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
-        array = np.asarray(self.velocity)
-        if array.dtype.kind not in "iuf" or array.shape != (3,):
-            raise TypeError(f"Wind: velocity must be three numbers, got {self.velocity!r}")
-        validation.within("Wind: velocity", array.astype(float), -50.0, 50.0)
-        object.__setattr__(self, "velocity", tuple(map(float, array)))
+        wind = np.asarray(self.wind)
+        if wind.dtype.kind not in "iuf" or wind.shape != (3,):
+            raise TypeError(f"Disturbances: wind must be three numbers, got {self.wind!r}")
+        validation.within("Disturbances: wind", wind.astype(float), -50.0, 50.0)
+        object.__setattr__(self, "wind", tuple(map(float, wind)))
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return self != Disturbances()
+
+    def as_record(self) -> np.ndarray:
+        """All fields as one record ``AIR``."""
+        record = np.zeros((), AIR)
+        for field in fields(self):
+            record[field.name] = getattr(self, field.name)
+        return record
+
+
+#: What the compiled code knows of them: a float32, or several, for each field.
+AIR = np.dtype(
+    [(field.name, np.float32, np.shape(field.default)) for field in fields(Disturbances)]
+)

@@ -14,7 +14,7 @@ from .airframe import CONTROL_STEP, Airframe, Randomization
 from .batch import Batch
 from .by_hand import ByHand
 from .control import CONTROL_MODES
-from .disturbances import Wind
+from .disturbances import Disturbances
 from .metrics import late_steps
 from .observation import MAX_NEIGHBOURS, Slice, observation_table
 from .planner import Planner
@@ -50,7 +50,7 @@ class Swarms(ByHand):
         randomization: how they vary from drone to drone; None for not at all.
         control: what actions mean; see ``drone_formation.control``: "motor", one number per rotor,
             0 hovers; "body_rates", collective thrust and three body rates.
-        disturbances: a ``Wind``; None for still air.
+        disturbances: what acts on the drones besides themselves, such as wind; None for nothing.
         substeps: Runge-Kutta steps per control step of 0.05 s.
         assignment: "fixed" (drone i flies to slot i) or "optimal" (least summed squared distance
             from where drones are: at the reset, after ``place`` and after ``set_targets``).
@@ -90,7 +90,7 @@ class Swarms(ByHand):
         airframe: Airframe | None = None,
         randomization: Randomization | None = None,
         control: str = "motor",
-        disturbances: Wind | None = None,
+        disturbances: Disturbances | None = None,
         substeps: int = 1,
         assignment: str = "fixed",
         neighbours: int = 4,
@@ -114,7 +114,9 @@ class Swarms(ByHand):
             "randomization", randomization, Randomization, None
         )
         self.control = validation.choice("control", control, CONTROL_MODES)
-        self.disturbances = validation.instance("disturbances", disturbances, Wind, None)
+        self.disturbances = validation.instance(
+            "disturbances", disturbances, Disturbances, Disturbances()
+        )
         self.substeps = validation.integer("substeps", substeps, 1)
         self.assignment = validation.choice("assignment", assignment, ("fixed", "optimal"))
         self.neighbours = validation.integer("neighbours", neighbours, 0, MAX_NEIGHBOURS)
@@ -146,9 +148,13 @@ class Swarms(ByHand):
     def _build(self, seed: int | Sequence[int]) -> None:
         """Make the arrays, once all arguments have been found sound."""
         S, N = self.num_swarms, self.num_drones
-        wind = None if self.disturbances is None else np.array(self.disturbances.velocity)
         self._batch = batch = Batch(
-            S, N, self.neighbours, self._planner.num_rings, self.num_threads, wind
+            S,
+            N,
+            self.neighbours,
+            self._planner.num_rings,
+            self.num_threads,
+            self.disturbances,
         )
         self.tasks = [self.task] * S  #: name of each swarm's present task
         self.colours = np.zeros((S, N, 3), np.uint8)  #: (S, N, 3) RGB, of each drone's slot

@@ -23,7 +23,10 @@ COMPILED = not config.DISABLE_JIT
 
 _PACKAGE = Path(__file__).parents[1]
 #: Files outside the simulator's folder that its constants come from.
-_TABLES = [_PACKAGE / f"{name}.py" for name in ("airframe", "control", "observation", "reward")]
+_TABLES = [
+    _PACKAGE / f"{name}.py"
+    for name in ("airframe", "control", "disturbances", "observation", "reward")
+]
 _IN_MEMORY = "it is compiled in memory, and so it is in every new process"
 _said: set[str] = set()
 

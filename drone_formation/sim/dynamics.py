@@ -32,18 +32,18 @@ def load_actions(blocks, index, actions, start, count, scratch):
 
 
 @inlined
-def integrate(blocks, index, k, settings, wind):
+def integrate(blocks, index, k, settings, air):
     """Advance a block of swarm ``k`` by one control step; note which drones left the arena."""
     block = view(blocks, index)
     time_step = settings.time_step
     for lane in range(LANES):
         store3(block, PREVIOUS_POSITION, lane, load3(block, POSITION, lane))
-    sum_forces(blocks, index, k, wind)
+    sum_forces(blocks, index, k, air)
     for _ in range(settings.substeps):
         write_commands(blocks, index, settings.control)
         for lane in range(LANES):
             state, airframe = load_state(block, lane), load_airframe(block, lane)
-            commands, pushed = load4(block, COMMAND, lane), acceleration_of(block, lane, wind)
+            commands, pushed = load4(block, COMMAND, lane), acceleration_of(block, lane, air)
             store_state(block, lane, rk4_step(state, commands, airframe, pushed, time_step))
     note_crashes(blocks, index, settings)
 

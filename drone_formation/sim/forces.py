@@ -1,8 +1,9 @@
 """What acts on a drone besides its rotors, drag in still air and gravity.
 
-Each force adds to the rows ``FORCE``, N, world frame, which :func:`physics.derivative` reads as an
-acceleration.  Where there is none nothing of this is compiled: numba leaves out what stands behind
-an argument that is None.
+Each force is a function and a summand of :func:`sum_forces`, and has its numbers from a field of
+``disturbances.Disturbances``.  Their sum is read by :func:`physics.derivative` as an acceleration.
+Where there are none nothing of this is compiled: numba leaves out what stands behind an argument
+that is None.
 """
 
 import numpy as np
@@ -17,24 +18,26 @@ NO_ACCELERATION = (np.float32(-0.0), np.float32(-0.0), np.float32(-0.0))
 
 
 @inlined
-def sum_forces(blocks, index, k, wind):
-    """The forces on a block's drones, of swarm ``k``, that hold for a control step."""
-    if wind is None:
+def sum_forces(blocks, index, k, air):
+    """The forces on a block's drones, of swarm ``k``, that hold for a control step, N."""
+    if air is None:
         return
     block = view(blocks, index)
+    wind = air[k].wind[0], air[k].wind[1], air[k].wind[2]
     for lane in range(LANES):
-        store3(block, FORCE, lane, of_wind((wind[k, 0], wind[k, 1], wind[k, 2]), block, lane))
+        x, y, z = wind_force(wind, block[LINEAR_DRAG, lane])
+        store3(block, FORCE, lane, (x, y, z))
 
 
 @inlined
-def of_wind(velocity, block, lane):
-    """Linear drag acts on the velocity relative to the air: what a wind (m/s) adds to it, N."""
-    return scaled(velocity, block[LINEAR_DRAG, lane])
+def wind_force(wind, drag):
+    """What a wind (m/s) adds to the linear drag, which acts on the velocity relative to the air."""
+    return scaled(wind, drag)
 
 
 @inlined
-def acceleration_of(block, lane, wind):
+def acceleration_of(block, lane, air):
     """What the forces do to a lane's drone, m/s²."""
-    if wind is None:
+    if air is None:
         return NO_ACCELERATION
     return scaled(load3(block, FORCE, lane), ONE / block[MASS, lane])

@@ -215,7 +215,7 @@ class World(NamedTuple):
     harmonics: np.ndarray  #: (S * B * H, 6, LANES) float32, m: cosines' x, y, z, then the sines'
     knots: np.ndarray  #: (S * B * K, 6, LANES) float32: positions, m, and velocities, m/s
     rings: np.ndarray  #: (S, R, 6) float32: centre, m, and velocity to be passed at, m/s
-    wind: np.ndarray | None  #: (S, 3) float32, m/s; None where the air is still
+    air: np.ndarray | None  #: (S,) records AIR; None where nothing disturbs the drones
 
 
 class Workspace(NamedTuple):

@@ -64,7 +64,7 @@ def observe_conflicts(blocks, index, settings, scratch):
     """The two worst conflicts: where each will pass and how it flies, both times its degree."""
     block, seen = view(blocks, index), columns_of(scratch)
     if not any_positive(blocks, index, INDEX + POSSIBLE):
-        for column in range(SEEN_CONFLICTS, SEEN_NEIGHBOURS):
+        for column in range(SEEN_CONFLICTS, SEEN_CONFLICTS + 2 * CONFLICT_COLUMNS):
             for lane in range(LANES):
                 seen[column, lane] = ZERO
         return

@@ -39,7 +39,7 @@ def fly_and_pay(swarm, k, world, neighbours, work, actions, out):
         start = (index - first) * LANES
         count, place = min(LANES, num_drones - start), 4 * (k * num_drones + start)
         load_actions(blocks, index, actions, place, count, scratch)
-        integrate(blocks, index, k, settings, world.wind)
+        integrate(blocks, index, k, settings, world.air)
         episode.crashes |= any_positive(blocks, index, CRASHED)
     if not settings.respawns:
         deactivate_again(swarm)
