@@ -1,8 +1,8 @@
-"""What acts on drones besides themselves.  Each is off unless it is asked for, and costs nothing."""
+"""What acts on drones besides themselves; what is not asked for costs nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -14,21 +14,24 @@ class Disturbances:
     """Forces on every drone; ``sim/forces.py`` has a function for each.
 
     Attributes:
-        wind: steady, the same everywhere, m/s, world frame; up to 50 m/s along each axis.  Drag acts
-            on a drone's velocity relative to the air: ``linear_drag * (wind - velocity)``.
+        wind: steady, the same everywhere, m/s, world frame; up to 50 m/s along each axis.
+            Drag acts on the velocity relative to the air: ``linear_drag * (wind - velocity)``.
 
     Raises:
         TypeError, ValueError: a field is no number, of another shape or not in its range.
     """
 
-    wind: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    wind: tuple[float, float, float] = field(default=(0.0, 0.0, 0.0), metadata={"limit": 50.0})
 
     def __post_init__(self) -> None:
-        wind = np.asarray(self.wind)
-        if wind.dtype.kind not in "iuf" or wind.shape != (3,):
-            raise TypeError(f"Disturbances: wind must be three numbers, got {self.wind!r}")
-        validation.within("Disturbances: wind", wind.astype(float), -50.0, 50.0)
-        object.__setattr__(self, "wind", tuple(map(float, wind)))
+        for part in fields(self):
+            name, value = f"Disturbances: {part.name}", np.asarray(getattr(self, part.name))
+            if value.dtype.kind not in "iuf" or value.shape != np.shape(part.default):
+                raise TypeError(f"{name} must be like {part.default}, got {value.tolist()!r}")
+            limit = part.metadata["limit"]
+            validation.within(name, value.astype(float), -limit, limit)
+            plain = value.astype(float).tolist()
+            object.__setattr__(self, part.name, tuple(plain) if value.shape else plain)
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -37,12 +40,10 @@ class Disturbances:
     def as_record(self) -> np.ndarray:
         """All fields as one record ``AIR``."""
         record = np.zeros((), AIR)
-        for field in fields(self):
-            record[field.name] = getattr(self, field.name)
+        for part in fields(self):
+            record[part.name] = getattr(self, part.name)
         return record
 
 
 #: What the compiled code knows of them: a float32, or several, for each field.
-AIR = np.dtype(
-    [(field.name, np.float32, np.shape(field.default)) for field in fields(Disturbances)]
-)
+AIR = np.dtype([(part.name, np.float32, np.shape(part.default)) for part in fields(Disturbances)])

@@ -25,8 +25,8 @@ def sum_forces(blocks, index, k, air):
     block = view(blocks, index)
     wind = air[k].wind[0], air[k].wind[1], air[k].wind[2]
     for lane in range(LANES):
-        x, y, z = wind_force(wind, block[LINEAR_DRAG, lane])
-        store3(block, FORCE, lane, (x, y, z))
+        force = wind_force(wind, block[LINEAR_DRAG, lane])
+        store3(block, FORCE, lane, force)
 
 
 @inlined
