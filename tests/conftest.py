@@ -30,14 +30,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         said = "(overflow|invalid value|divide by zero) encountered in scalar"
         config.addinivalue_line(
-            "filterwarnings", rf"ignore:{said}:RuntimeWarning:drone_formation\.kernel"
+            "filterwarnings", rf"ignore:{said}:RuntimeWarning:drone_formation\.sim"
         )
 
 
 #: Modules that read files of the repository which no wheel has; see ``tests/installed.py``.
 REPOSITORY = {
     "test_docs.py", "test_examples.py", "test_fuzz.py", "test_gallery.py", "test_memory.py",
-    "test_packaging.py",
+    "test_packaging.py", "test_recipes.py",
 }  # fmt: skip
 
 

@@ -10,10 +10,6 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
-pytestmark = pytest.mark.repository
-
 ROOT = Path(__file__).parents[1]
 #: Where a block goes: "In `file`, above `mark`:", and the block.
 EDIT = re.compile(r"In `([^`]+)`,\s+(above|below)\s+`([^`]+)`:\n\n```python\n(.*?)```", re.DOTALL)
