@@ -26,7 +26,7 @@ class Disturbances:
     def __post_init__(self) -> None:
         for part in fields(self):
             name, value = f"Disturbances: {part.name}", np.asarray(getattr(self, part.name))
-            if value.dtype.kind not in "iuf" or value.shape != np.shape(part.default):
+            if value.dtype.kind not in "iuf" or value.shape != np.asarray(part.default).shape:
                 raise TypeError(f"{name} must be like {part.default}, got {value.tolist()!r}")
             limit = part.metadata["limit"]
             validation.within(name, value.astype(float), -limit, limit)
@@ -46,4 +46,4 @@ class Disturbances:
 
 
 #: What the compiled code knows of them: a float32, or several, for each field.
-AIR = np.dtype([(part.name, np.float32, np.shape(part.default)) for part in fields(Disturbances)])
+AIR = np.dtype([(part.name, np.float32, np.asarray(part.default).shape) for part in fields(Disturbances)])

@@ -10,6 +10,7 @@ from .planner import Plan
 from .racing import course
 from .sim import layout
 from .tasks import RING_RADIUS, RING_SPEED
+from .trajectories import Trajectory
 
 
 def begin(
@@ -62,7 +63,7 @@ def begin(
     batch.set_trajectory(swarm, trajectory)
 
 
-def _paced(batch: Batch, plan: Plan, airframes: np.ndarray) -> course.Trajectory:
+def _paced(batch: Batch, plan: Plan, airframes: np.ndarray) -> Trajectory:
     """Places on a course through all rings, one for each drone."""
     assert plan.first_ring is not None
     rings = np.column_stack([plan.rings, np.full(len(plan.rings), RING_RADIUS)])
