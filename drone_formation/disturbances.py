@@ -46,4 +46,6 @@ class Disturbances:
 
 
 #: What the compiled code knows of them: a float32, or several, for each field.
-AIR = np.dtype([(part.name, np.float32, np.asarray(part.default).shape) for part in fields(Disturbances)])
+AIR = np.dtype(
+    [(part.name, np.float32, np.asarray(part.default).shape) for part in fields(Disturbances)]
+)
