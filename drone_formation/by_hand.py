@@ -32,7 +32,6 @@ class ByHand(GroundTruth):
     @abstractmethod
     def _append_terms(self, rows: np.ndarray) -> None: ...
 
-    # Eight arguments and self: a drone's state has five parts.
     def place(
         self,
         position: Any = None,

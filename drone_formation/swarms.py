@@ -78,7 +78,7 @@ class Swarms(ByHand):
     Drones that are gone read NaN.
     """
 
-    # Twenty-one arguments: they are the keywords that every id and view shares.
+    # Arguments: they are the keywords that every id and view shares.
     def __init__(
         self,
         task: str | Task = "flag",

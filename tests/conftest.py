@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 #: Modules that read files of the repository which no wheel has; see ``tests/installed.py``.
 REPOSITORY = {
     "test_docs.py", "test_examples.py", "test_fuzz.py", "test_gallery.py", "test_memory.py",
-    "test_packaging.py", "test_recipes.py",
+    "test_packaging.py", "test_recipes.py", "test_sizes.py",
 }  # fmt: skip
 
 

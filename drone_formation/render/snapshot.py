@@ -45,7 +45,7 @@ class Snapshot:
     next_ring: int | None  # which ring to highlight
     hud: Mapping[str, str | float]  # lines shown below task and time
 
-    # more than eight arguments: each is a field, given by name, and only the first is needed
+    # Arguments: each is a field, given by name, and only the first is needed
     def __init__(
         self,
         positions: ArrayLike,

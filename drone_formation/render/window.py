@@ -60,7 +60,7 @@ class Window:
     first `show`.
     """
 
-    # more than eight arguments: each is a setting of its own, given by name
+    # Arguments: each is a setting of its own, given by name
     def __init__(
         self,
         size: Size = (1280, 720),

@@ -6,7 +6,7 @@ from ._jit import inlined, jitted
 from .boxes import measure_gaps
 from .layout import (
     ACTIVE, BOX_CORNERS, BOX_GAP, CLOSE, COLLIDING, LANE, LANES, NEAREST_DISTANCE, ONE,
-    POSITION, STEP_LENGTH, STRUCK, TILE_INDEX, TILE_MARKED, TILE_MOVE, TILE_ROWS, ZERO,
+    POSITION, STEP_LENGTH, STRUCK, TALLY, TILE_INDEX, TILE_MARKED, TILE_MOVE, TILE_ROWS, ZERO,
 )  # fmt: skip
 from .pairs import path_of
 from .simd import any_positive, columns_of, greatest, load3, positive_at, tile_of, view
@@ -95,10 +95,10 @@ def longest_step(swarm, scratch):
     """How far the drone moved that moved farthest in this step, m."""
     longest = columns_of(scratch)
     for lane in range(LANES):
-        longest[0, lane] = ZERO
+        longest[TALLY, lane] = ZERO
     for index in range(swarm.first, swarm.first + swarm.num_blocks):
         block = view(swarm.blocks, index)
         for lane in range(LANES):
             moved = block[STEP_LENGTH, lane] * block[ACTIVE, lane]
-            longest[0, lane] = moved if moved > longest[0, lane] else longest[0, lane]
-    return greatest(scratch, 0)
+            longest[TALLY, lane] = moved if moved > longest[TALLY, lane] else longest[TALLY, lane]
+    return greatest(scratch, TALLY * LANES)

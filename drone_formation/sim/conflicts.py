@@ -13,8 +13,8 @@ from ._jit import inlined, merged
 from .boxes import gap_between
 from .layout import (
     ALERT, CAUTION, CONFLICT, CONFLICT_DEGREE, CONFLICT_KEYS, CONFLICT_MARGIN, CONFLICT_OFFSET,
-    CONFLICT_VELOCITY, FAR, FARTHEST, HORIZON, INDEX, LANES, LEAST, MATTERS, ONE, POSITION,
-    POSSIBLE, SANE, TILE_INDEX, TILE_MARKED, TINY, TWO, VELOCITY, ZERO,
+    CONFLICT_VELOCITY, FAR, FARTHEST, HIGH, HORIZON, INDEX, LANES, LEAST, MATTERS, ONE,
+    POSITION, POSSIBLE, SANE, TALLY, TILE_INDEX, TILE_MARKED, TINY, TWO, VELOCITY, ZERO,
 )  # fmt: skip
 from .pairs import gather_motion, motion_of, relative_motion, speed_of
 from .simd import (
@@ -30,13 +30,13 @@ def top_speed(blocks, first, num_blocks, scratch):
     """The greatest speed in a swarm, m/s."""
     top = columns_of(scratch)
     for lane in range(LANES):
-        top[0, lane] = ZERO
+        top[TALLY, lane] = ZERO
     for index in range(first, first + num_blocks):
         block = view(blocks, index)
         for lane in range(LANES):
             speed = speed_of(block, lane)
-            top[0, lane] = speed if speed > top[0, lane] else top[0, lane]
-    return greatest(scratch, 0)
+            top[TALLY, lane] = speed if speed > top[TALLY, lane] else top[TALLY, lane]
+    return greatest(scratch, TALLY * LANES)
 
 
 @inlined
@@ -107,7 +107,7 @@ def update_conflicts_of_tile(tiles, mine, theirs, corners, margin, mask):
             start = tile[axis, lane]
             end = start + HORIZON * tile[VELOCITY + axis, lane]
             low, high = (start, end) if start < end else (end, start)
-            side = gap_between(low, high, corners[axis], corners[3 + axis])
+            side = gap_between(low, high, corners[axis], corners[HIGH + axis])
             gap += side * side
         tile[TILE_MARKED, lane] = ONE if gap < margin * margin else ZERO
     update_conflicts(tile_of(tiles, mine), tile, TILE_INDEX, TILE_MARKED, margin, mask)

@@ -6,7 +6,7 @@ from ._jit import jitted
 from .dynamics import reset_to_hover
 from .layout import (
     ACTIVE, CENTRE, CONFLICT_MARGIN, CRASHED, FAR, LANE, LANES, ONE, PARKED, POSITION,
-    RESPAWN_TRIALS, TARGET_POSITION, TWO, ZERO,
+    RESPAWN_TRIALS, TALLY, TARGET_POSITION, TWO, ZERO,
 )  # fmt: skip
 from .pairs import squared_distance
 from .simd import columns_of, greatest, load3, store3, view
@@ -28,7 +28,7 @@ def room_at(swarm, index, this, place, scratch):
     """Squared distance from a place to the nearest other drone, or to the target that it holds."""
     room, holds = columns_of(scratch), swarm.episode.holds
     for lane in range(LANES):
-        room[0, lane] = -FAR
+        room[TALLY, lane] = -FAR
     for theirs in range(swarm.first, swarm.first + swarm.num_blocks):
         other = view(swarm.blocks, theirs)
         self = np.float32(this if theirs == index else -1)
@@ -39,8 +39,8 @@ def room_at(swarm, index, this, place, scratch):
             squared = held if held < squared else squared
             gone = (other[ACTIVE, lane] == ZERO) | (other[LANE, lane] == self)
             nearness = -FAR if gone else -squared
-            room[0, lane] = nearness if nearness > room[0, lane] else room[0, lane]
-    return -greatest(scratch, 0)
+            room[TALLY, lane] = nearness if nearness > room[TALLY, lane] else room[TALLY, lane]
+    return -greatest(scratch, TALLY * LANES)
 
 
 @jitted

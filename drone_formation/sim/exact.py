@@ -5,8 +5,8 @@ import numpy as np
 from ._jit import jitted, merged
 from .boxes import boxes_within, measure_gaps
 from .layout import (
-    BOX_NEARBY, FAR, FARTHEST, INDEX, LANES, NEARBY_TILE, NEAREST_KEYS, ONE, POSITION,
-    TILE_INDEX, ZERO,
+    BOX_NEARBY, FAR, FARTHEST, INDEX, LANES, NEARBY_TILE, NEAREST_INDEX, NEAREST_KEYS,
+    NEAREST_SQUARED, NEGATED, ONE, POSITION, TILE_INDEX, ZERO,
 )  # fmt: skip
 from .pairs import squared_distance
 from .simd import columns_of, greatest, key_of, load3, lowest, tile_of, view, within
@@ -21,12 +21,12 @@ def keep_nearer(rows, index, place, after, own, seen):
     last, last_index = after
     for lane in range(LANES):
         squared, label = squared_distance(rows, lane, place), rows[index, lane]
-        best, nearest = seen[0, lane], seen[1, lane]
+        best, nearest = seen[NEAREST_SQUARED, lane], seen[NEAREST_INDEX, lane]
         fresh = (squared > last) | ((squared == last) & (label > last_index))
         better = (squared < best) | ((squared == best) & (label < nearest))
         taken = fresh & better & (label != own)
-        seen[0, lane] = squared if taken else best
-        seen[1, lane] = label if taken else nearest
+        seen[NEAREST_SQUARED, lane] = squared if taken else best
+        seen[NEAREST_INDEX, lane] = label if taken else nearest
 
 
 @jitted
@@ -45,7 +45,7 @@ def search_exactly(swarm, index, this, wanted, tiling, nearby, scratch):
     after = (-ONE, -ONE)
     for rank in range(wanted):
         for lane in range(LANES):
-            seen[0, lane], seen[1, lane] = FAR, -ONE
+            seen[NEAREST_SQUARED, lane], seen[NEAREST_INDEX, lane] = FAR, -ONE
         if tiling is not None:
             tiles, boxes = tiling[0], tiling[1]
             for start in range(0, nearby, LANES):
@@ -58,12 +58,12 @@ def search_exactly(swarm, index, this, wanted, tiling, nearby, scratch):
             for theirs in range(swarm.first, swarm.first + swarm.num_blocks):
                 keep_nearer(view(swarm.blocks, theirs), INDEX, place, after, own, seen)
         for lane in range(LANES):
-            seen[2, lane] = -seen[0, lane]
-        least = -greatest(scratch, 2 * LANES)
-        bits = within(scratch, 0, least)
-        found = seen[1, lowest(bits)]
+            seen[NEGATED, lane] = -seen[NEAREST_SQUARED, lane]
+        least = -greatest(scratch, NEGATED * LANES)
+        bits = within(scratch, NEAREST_SQUARED * LANES, least)
+        found = seen[NEAREST_INDEX, lowest(bits)]
         while bits != 0:
-            found = min(found, seen[1, lowest(bits)])
+            found = min(found, seen[NEAREST_INDEX, lowest(bits)])
             bits &= bits - 1
         if found < ZERO:
             break

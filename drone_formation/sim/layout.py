@@ -160,6 +160,17 @@ _corners, _swept, _nearby, NEARBY_TILE, BOX_GAP, BOX_LIST, BOX_ROWS = number_row
 # These are no literals for numba, so that what works on any corners is compiled once.
 BOX_CORNERS, BOX_SWEPT, BOX_NEARBY = np.int64(_corners), np.int64(_swept), np.int64(_nearby)
 
+# ---- rows of other small arrays ----
+
+#: Of the scratch, where a search over a whole swarm keeps each lane's best.
+TALLY = 0
+#: Of the scratch in the exact search.
+NEAREST_SQUARED, NEAREST_INDEX, NEGATED = range(3)
+#: Of a trajectory's coefficients; its knots have a position and a velocity, as blocks do.
+COSINES, SINES = 0, 3
+#: Where the high corner of a box stands among its six numbers.
+HIGH = 3
+
 # ---- a swarm's records ----
 
 #: The weights of the reward's terms, as ``reward.RewardWeights`` declares them.

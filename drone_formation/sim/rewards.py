@@ -6,7 +6,7 @@ from .layout import (
     CRASHED, CRASHES, DISTANCE, EPISODE_RETURN, FAULT, FAULTS, FORMED_DISTANCE, GRAZE, LANES,
     LATE_FARTHEST, LATE_SQUARES, NEAREST_DISTANCE, ONE, PRECISION_SCALE, PREVIOUSLY_COLLIDING,
     PREVIOUS_DISTANCE, REWARD, RINGS_PASSED, RING_PASSED, SCORE, SEPARATION, SETTLING_STEPS,
-    ZERO,
+    TALLY, ZERO,
 )  # fmt: skip
 from .simd import columns_of, load3, view
 from .vectors import dot
@@ -143,13 +143,13 @@ def count_formed(swarm, scratch):
     """How many drones of a swarm are within 0.25 m of their targets."""
     formed = columns_of(scratch)
     for lane in range(LANES):
-        formed[0, lane] = ZERO
+        formed[TALLY, lane] = ZERO
     for index in range(swarm.first, swarm.first + swarm.num_blocks):
         block = view(swarm.blocks, index)
         for lane in range(LANES):
             near = block[DISTANCE, lane] <= FORMED_DISTANCE
-            formed[0, lane] += block[ACTIVE, lane] if near else ZERO
+            formed[TALLY, lane] += block[ACTIVE, lane] if near else ZERO
     total = ZERO
     for lane in range(LANES):
-        total += formed[0, lane]
+        total += formed[TALLY, lane]
     return total

@@ -6,8 +6,9 @@ import numpy as np
 
 from ._jit import inlined, jitted
 from .layout import (
-    ACTIVE, CENTRE, DISTANCE, LANES, ONE, POSITION, PREVIOUS_POSITION, RING, RING_CENTRE,
-    RING_PASSED, RING_VELOCITY, TARGET_POSITION, TARGET_VELOCITY, THREE, TINY, TWO, ZERO,
+    ACTIVE, CENTRE, COSINES, DISTANCE, LANES, ONE, POSITION, PREVIOUS_POSITION, RING,
+    RING_CENTRE, RING_PASSED, RING_VELOCITY, SINES, TARGET_POSITION, TARGET_VELOCITY, THREE,
+    TINY, TWO, VELOCITY, ZERO,
 )  # fmt: skip
 from .simd import load3, six_rows, store3, view
 from .vectors import difference, dot, length, scaled
@@ -65,7 +66,7 @@ def add_harmonic(blocks, index, harmonics, place, wave, lead):
     led = lead * rate
     for axis in range(3):
         for lane in range(LANES):
-            a, b = terms[axis, lane], terms[3 + axis, lane]
+            a, b = terms[COSINES + axis, lane], terms[SINES + axis, lane]
             block[TARGET_POSITION + axis, lane] += a * c + b * s
             block[TARGET_VELOCITY + axis, lane] += rate * ((b - led * a) * c - (a + led * b) * s)
 
@@ -90,8 +91,8 @@ def add_path(swarm, index, knots):
     lead = episode.lead / span
     for axis in range(3):
         for lane in range(LANES):
-            a, b = before[axis, lane], after[axis, lane]
-            va, vb = span * before[3 + axis, lane], span * after[3 + axis, lane]
+            a, b = before[POSITION + axis, lane], after[POSITION + axis, lane]
+            va, vb = span * before[VELOCITY + axis, lane], span * after[VELOCITY + axis, lane]
             square, cube = THREE * (b - a) - TWO * va - vb, TWO * (a - b) + va + vb
             velocity = va + u * (TWO * square + THREE * u * cube)
             change = TWO * square + (TWO * THREE) * u * cube

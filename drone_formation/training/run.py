@@ -25,8 +25,7 @@ from .config import RunConfig, TrainConfig, default_config
 from .session import Manner, Result, Training
 
 
-# So many arguments, because they are the options of a command that people type; most of its lines
-# say what they mean.
+# Arguments: they are the options of a command that people type; most lines say what they mean.
 def train(
     task: str | None = None,
     *,
