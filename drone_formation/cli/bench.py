@@ -14,18 +14,9 @@ def add_to(commands: Any) -> None:
     sub = add_command(commands, "bench", run, "measure the speed of the simulator")
     sub.add_argument("tasks", nargs="*", metavar="task", help="flag, follow and race if not given")
     sub.add_argument(
-        "--rates",
-        action="store_true",
-        help="drone-steps per second; what is measured if nothing else is asked for",
-    )
-    sub.add_argument("--growth", action="store_true", help="what larger swarms cost")
-    sub.add_argument("--threads", action="store_true", help="two threads against one")
-    sub.add_argument("--roofline", action="store_true", help="how far from merely moving the bytes")
-    sub.add_argument("--all", action="store_true", help="all four")
-    sub.add_argument(
         "--num-drones", type=int, nargs="+", default=[64, 256, 1024, 4096], help="per swarm"
     )
-    sub.add_argument("--neighbours", type=int, nargs="+", default=[1, 2], help="observed")
+    sub.add_argument("--neighbours", type=int, nargs="+", default=[1, 4], help="observed")
     sub.add_argument("--repeats", type=int, default=5, help="the median of these is reported")
     sub.add_argument("--steps", type=int, default=200, help="control steps per repeat")
     sub.add_argument("--json", action="store_true", help="print one JSON object")
@@ -35,13 +26,8 @@ def run(arguments: argparse.Namespace) -> None:
     names = [task_name(task) for task in arguments.tasks]
     from .. import bench
 
-    chosen = [part for part in bench.PARTS if arguments.all or getattr(arguments, part)]
     found = bench.measure(
-        chosen or bench.PARTS[:1],
-        names or bench.TASKS,
-        arguments.num_drones,
-        arguments.neighbours,
-        arguments.steps,
+        names or bench.TASKS, arguments.num_drones, arguments.neighbours, arguments.steps,
         arguments.repeats,
-    )
+    )  # fmt: skip
     print(json.dumps(found, indent=2) if arguments.json else bench.as_text(found))
