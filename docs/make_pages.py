@@ -61,7 +61,7 @@ def arguments() -> list[tuple[str, str, str]]:
         if shown:
             default: Any = repr(parameters[shown[0]].default).replace("'", '"')
             quoted = ", ".join(f"`{name}`" for name in shown)
-            rows.append((quoted, f"`{default}`", " ".join(meaning.split())))
+            rows.append((quoted, f"`{default}`", " ".join(meaning.replace("``", "`").split())))
     rows.append(("`render_mode`", "`None`", '"rgb_array" (pictures), "human" (a window) or None.'))
     return rows
 
@@ -150,7 +150,8 @@ def common() -> list[str]:
     ]
     return [
         "## What all tasks share",
-        f"`gym.make(id)` is the swarm as one agent: observation `{box.format(f'{count}, {size}')}`, "
+        "`gym.make(id)` is the swarm as one agent: observation "
+        f"`{box.format(f'{count}, {size}')}`, "
         f"action `{box.format(f'{count}, 4')}`; `gym.make_vec(id, num_envs=16)` steps 16 swarms; "
         f"`drone_formation.parallel_env(id)` has the agents `drone_0` … `drone_{count - 1}` with "
         f"spaces `({size},)` and `(4,)`.",
@@ -171,15 +172,15 @@ def common() -> list[str]:
                 for s in slices
             ],
         ),
-        "Where there are fewer other drones than observed neighbours, the slots left over are zero.",
+        "Where there are fewer other drones than observed neighbours, what is left over is zero.",
         "### Reward",
         "With d the distance to the target in metres, the reward of one drone in one step is",
         f"```text\n{inspect.cleandoc(formula)}\n```",
         "The weights where a task says nothing else, changed with `reward=RewardWeights(...)`:",
         table(("Weight", "Default"), weights),
         *(part for part in prose(RewardWeights) if part.startswith("`")),
-        'The swarm as one agent gets the mean over its drones; `info["rewards"]` has each drone\'s '
-        "own. In the step of a crash all terms are of the crash; in that of a ring, of the ring "
+        'The swarm as one agent gets the mean over its drones; `info["rewards"]` has them all. '
+        "In the step of a crash all terms are of the crash; in that of a ring, of the ring "
         "that was passed.",
         "### Start and end of an episode",
         "Every drone starts at a random place in the arena, at rest, level, facing +x, its rotors "
@@ -207,9 +208,7 @@ def document() -> str:
 def main() -> int:
     """Write the page, or check it; the exit status."""
     parser = argparse.ArgumentParser(description="Write docs/tasks.md.")
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing, say whether it differs"
-    )
+    parser.add_argument("--check", action="store_true", help="only say whether it differs")
     if parser.parse_args().check:
         same = FILE.is_file() and FILE.read_text(encoding="utf-8") == document()
         print("up to date" if same else f"out of date: {FILE.name}")

@@ -43,10 +43,10 @@ class Swarms(ByHand):
     Args:
         task: a name, "flag", an id, "DroneFlag-v0", "package.module:attribute" or a ``Task``.
         num_swarms: S.
-        num_drones: N, 1 to 4,096; for a formation of your own, the number of its points.
+        num_drones: N, 1 to 4,096; None for 64, or for the number of ``points``.
         seed: an integer s (swarm k gets s + k), a sequence of S integers, or None (unpredictable).
         max_steps: control steps per episode.
-        airframe: the drones' physical parameters.
+        airframe: the drones' physical parameters; None for those of ``Airframe()``.
         randomization: how they vary from drone to drone; None for not at all.
         control: what actions mean; see ``drone_formation.control``: "motor", one number per rotor,
             0 hovers; "body_rates", collective thrust and three body rates.
