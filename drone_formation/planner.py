@@ -293,7 +293,7 @@ def assign(positions: np.ndarray, slots: np.ndarray) -> np.ndarray:
         from scipy.optimize import linear_sum_assignment
     except ImportError as error:
         raise ImportError(
-            'assignment="optimal" needs SciPy: pip install "drone-formation[train]"'
+            'assignment="optimal" needs SciPy: pip install "drone-formation[assignment]"'
         ) from error
     gaps = ((positions[:, None, :] - slots[None, :, :]) ** 2).sum(axis=2)
     return np.asarray(linear_sum_assignment(gaps)[1])

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import drone_formation
+from drone_formation.cli.program import EXTRAS
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "drone_formation"
@@ -84,7 +85,11 @@ def test_what_it_says_about_itself(wheel: zipfile.ZipFile) -> None:
         if "extra ==" not in line
     }
     assert required == {"gymnasium", "pettingzoo", "numpy", "numba"}
-    assert set(said.get_all("Provides-Extra", [])) >= {"render", "train", "all", "test"}
+    extras = set(said.get_all("Provides-Extra", []))
+    assert extras == {"assignment", "plots", "render", "train", "trainers", "all", "test"}
+    named = re.compile(r"drone-formation\[(\w+)\]")
+    messages = {name for path in SOURCE.rglob("*.py") for name in named.findall(path.read_text())}
+    assert messages | set(EXTRAS.values()) <= extras, "what a message tells to install is there"
     assert metadata(wheel, "WHEEL")["Root-Is-Purelib"] == "true"
     assert metadata(wheel, "WHEEL")["Tag"] == "py3-none-any"
     (licence,) = (name for name in wheel.namelist() if name.endswith("/licenses/LICENSE"))

@@ -12,10 +12,10 @@ from . import bench, flight, listing, train
 from .options import PROGRAM, Parser
 
 #: Which extra brings a module that is missing.
-_EXTRAS = {
+EXTRAS = {
     "pygame": "render", "imageio": "render", "imageio_ffmpeg": "render", "PIL": "render",
     "torch": "train", "stable_baselines3": "train", "tensorboard": "train", "tqdm": "train",
-    "scipy": "train", "matplotlib": "train", "supersuit": "train",
+    "scipy": "assignment", "matplotlib": "plots", "supersuit": "train",
 }  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
 def _plainly(error: Exception) -> str:
     """An error in one line."""
     if isinstance(error, ModuleNotFoundError) and error.name:
-        extra = _EXTRAS.get(error.name.partition(".")[0])
+        extra = EXTRAS.get(error.name.partition(".")[0])
         if extra:
             return (
                 f'{error.name} is missing; install it with: pip install "drone-formation[{extra}]"'
