@@ -23,7 +23,7 @@ for task, options in (
     for step in range(12):
         swarms.step(rng.uniform(-1, 1, (2, 20, 4)).astype(np.float32))
         if step == 5 and task == "flag":
-            path = swarms.target_position[0] + rng.normal(0, 0.01, (5, 20, 3))
+            path = swarms.target_position[0] + rng.normal(0, 1, (5, 1, 3))
             swarms.set_targets(Trajectory.sampled(path, 0.3, closed=True))
     print(*np.round(swarms.observations.astype(float).sum(axis=(1, 2)), 2))
     print(*np.round(np.nansum(swarms.position.astype(float), axis=(1, 2)), 2))

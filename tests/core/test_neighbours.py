@@ -1,4 +1,4 @@
-"""The nearest drones, which are found exactly: against NumPy and SciPy, over every lane and block."""
+"""The nearest drones, found exactly: against NumPy and SciPy, over every lane and block."""
 
 from __future__ import annotations
 
