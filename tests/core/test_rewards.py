@@ -134,9 +134,7 @@ def test_the_return_and_the_mean_hold_what_a_crash_paid():
     first = swarms.step(actions_of_the_crash()).rewards.astype(float).copy()
     assert swarms.mean_rewards[0] == pytest.approx(first.mean(), rel=1e-6)
     second = swarms.step(hover(swarms)).rewards.astype(float)
-    assert swarms.metrics()["episode_return"][0] == pytest.approx(
-        (first + second).mean(), rel=1e-6
-    )
+    assert swarms.metrics()["episode_return"][0] == pytest.approx((first + second).mean(), rel=1e-6)
 
 
 def test_a_drone_put_back_makes_no_progress_by_that():

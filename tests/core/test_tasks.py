@@ -92,7 +92,9 @@ def test_the_classics_stand_where_they_should():
 @pytest.mark.parametrize("name", ["flag", "cube", "sphere", "hover"])
 def test_the_usual_arena(name):
     assert Swarms(name, 1, 64).arena.tolist() == BASE_ARENA.tolist()
-    assert Swarms(name, 1, 64)._batch.settings["diagonal"][0] == pytest.approx(87.178, abs=1e-3)
+    assert Swarms(name, 1, 64)._batch.settings["arena_diagonal"][0] == pytest.approx(
+        87.178, abs=1e-3
+    )
 
 
 def test_the_conga_line_keeps_its_spacing():
@@ -438,7 +440,9 @@ def test_metrics_by_hand():
     for step in range(1, 51):
         swarms.step(rng.normal(0, 0.05, (1, 16, 4)).astype(np.float32))
         distance = swarms.distance.astype(float)
-        score += (1 - distance / swarms._batch.settings["diagonal"][0] - swarms.colliding).mean()
+        score += (
+            1 - distance / swarms._batch.settings["arena_diagonal"][0] - swarms.colliding
+        ).mean()
         if step > 40:
             late.append(distance)
         if step >= 40:
