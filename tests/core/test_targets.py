@@ -86,7 +86,7 @@ def test_a_path_and_harmonics_together(closed):
 
 def test_samples_of_a_motion_are_that_motion():
     """Once around a closed curve of which 64 samples are known."""
-    turning = Trajectory.turning(grid() + [0, 0, 1.0], period=6.0)
+    turning = Trajectory.turning(grid() + np.array([0, 0, 1.0]), period=6.0)
     samples = turning.position(np.arange(64) * 6.0 / 64)
     swarms = flying(arena=(30, 30, 30))
     swarms.set_targets(Trajectory.sampled(samples, 6.0 / 64, closed=True))
@@ -247,7 +247,7 @@ def test_drones_that_are_gone_take_no_slot_of_another():
     assert {tuple(row) for row in found.tolist()} == {tuple(row) for row in grid().tolist()}
 
 
-SHIFTED = grid() + [40.0, 0, 0]
+SHIFTED = grid() + np.array([40.0, 0, 0])
 WITH_NAN = np.where(np.arange(N)[:, None] == 3, np.nan, grid())
 
 
