@@ -194,7 +194,7 @@ def test_terms_are_the_same_on_several_threads():
 
 
 def test_a_term_alone_is_all_that_is_paid():
-    nothing = RewardWeights(**{name: 0.0 for name in RewardWeights.__dataclass_fields__})
+    nothing = RewardWeights(**dict.fromkeys(RewardWeights.__dataclass_fields__, 0.0))
     swarms = flying(reward=nothing, reward_terms=[HIGH])
     result = swarms.step(hover(swarms))
     np.testing.assert_allclose(result.rewards, 0.25 * swarms.position[..., 2], rtol=1e-6)
