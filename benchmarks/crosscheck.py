@@ -54,8 +54,9 @@ from crazyflow.sim.integration import Integrator, rk4  # noqa: E402
 from jax.scipy.spatial.transform import Rotation as JaxRotation  # noqa: E402
 from scipy.spatial.transform import Rotation  # noqa: E402
 
-from drone_formation import Airframe, Randomization, Swarms, kernel  # noqa: E402
+from drone_formation import Airframe, Randomization, Swarms  # noqa: E402
 from drone_formation.airframe import CONTROL_STEP, PARAMETERS  # noqa: E402
+from drone_formation.sim import physics  # noqa: E402
 
 RPM = 60 / (2 * np.pi)  # in a rad/s
 LAYOUT = np.array([[0, 1, 0, -1], [-1, 0, 1, 0], [1, -1, 1, -1]], float)  # roll, pitch, yaw
@@ -139,9 +140,10 @@ def their_derivative(
 
 
 def our_derivative(state: np.ndarray, commands: np.ndarray, airframes: np.ndarray) -> np.ndarray:
-    """The package's own, as written in ``kernel.py``, interpreted in double precision."""
-    function = getattr(kernel.derivative, "py_func", kernel.derivative)
-    return np.stack(function(state.T, commands.T, airframes.astype(float).T), axis=1)
+    """The package's own, as written in ``sim/physics.py``, interpreted in double precision."""
+    function = getattr(physics.derivative, "py_func", physics.derivative)
+    still = np.zeros((3, len(state)))  # no force but rotors, drag and gravity
+    return np.stack(function(state.T, commands.T, airframes.astype(float).T, still), axis=1)
 
 
 def compare_equations(count: int = 10_000) -> float:
@@ -168,7 +170,7 @@ def commands_of(actions: np.ndarray, airframes: np.ndarray) -> np.ndarray:
     return hover + actions * np.where(actions > 0, top - hover, hover)
 
 
-def truth(swarms: Swarms) -> np.ndarray:
+def state_of(swarms: Swarms) -> np.ndarray:
     """The state of swarm 0 (N, 17)."""
     names = ("position", "velocity", "attitude", "body_rates", "rotor_speeds")
     return np.concatenate([getattr(swarms, name)[0] for name in names], axis=1).astype(float)
@@ -180,7 +182,7 @@ def fly_ours(swarms: Swarms, actions: np.ndarray) -> np.ndarray:
     flown = []
     for action in actions:
         swarms.step(action[None])
-        flown.append(truth(swarms))
+        flown.append(state_of(swarms))
     assert not swarms.metrics()["crashes"].any(), "a drone left the arena"
     found = np.array(flown)
     assert np.abs(found[..., 3:6]).max() < 50, "a clamp was reached"
@@ -283,7 +285,7 @@ def compare_flights(reach: float, title: str, **options) -> bool:
         swarms = Swarms("hover", 1, DRONES, seed=0, substeps=substeps, **options)
         swarms.reset()
         airframes = swarms.airframes[0]
-        start = truth(swarms)
+        start = state_of(swarms)
         ours[substeps] = fly_ours(swarms, actions)
     start[:, :3] = 0
     commands = commands_of(actions.astype(float), airframes)

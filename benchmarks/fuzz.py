@@ -18,6 +18,9 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from drone_formation import Airframe, Randomization, RewardWeights, Swarms
+from drone_formation.airframe import PARAMETERS
+from drone_formation.control import CONTROL_MODES
+from drone_formation.disturbances import Disturbances
 from drone_formation.formations import least_distance
 from drone_formation.tasks import CLEARANCE, TASKS
 
@@ -78,6 +81,7 @@ randomizations = st.builds(
 weights = st.builds(
     RewardWeights, **{name: st.floats(0, 10) for name in RewardWeights.__dataclass_fields__}
 )
+winds = st.builds(Disturbances, st.tuples(*[st.floats(-50, 50)] * 3))
 sizes = st.one_of(
     st.integers(1, 20),
     st.sampled_from([31, 32, 33, 63, 64, 65, 127, 128, 129, 144, 200]),
@@ -93,11 +97,17 @@ options_of = st.fixed_dictionaries(
         "assignment": st.sampled_from(ASSIGNMENTS),
         "paced": st.booleans(),
         "neighbours": st.integers(0, 8),
+        "control": st.sampled_from(CONTROL_MODES),
         "collision_distance": st.one_of(st.just(1.0), st.floats(0.01, 60)),
         "crash": st.sampled_from(["respawn", "terminate"]),
         "num_threads": st.sampled_from([1, 1, 1, 2]),
     },
-    optional={"airframe": airframes, "randomization": randomizations, "reward": weights},
+    optional={
+        "airframe": airframes,
+        "randomization": randomizations,
+        "reward": weights,
+        "disturbances": winds,
+    },
 )
 cases = st.builds(
     Case,
@@ -155,23 +165,26 @@ def check_step(swarms: Swarms, result: Any) -> None:
     scale = max(sum(vars(paid).values()) for paid in tasks)
     reach = 10 + 2 * swarms.collision_distance + 2.5e4  # the spin term: 3 x 50² at most, and more
     assert np.abs(rewards).max() <= scale * reach, "a reward is huge"
-    for name in ("velocity", "body_rates", "attitude", "rotor_speeds", "distance"):
-        assert np.isfinite(getattr(swarms, name)).all(), f"{name} is not finite"
-    norm = np.linalg.norm(swarms.attitude.astype(float), axis=-1)
+    for name in ("position", "velocity", "body_rates", "attitude", "rotor_speeds", "distance"):
+        value = getattr(swarms, name)
+        assert np.isfinite(value[active]).all(), f"{name} is not finite"
+        assert np.isnan(value[~active]).all(), f"{name} of a drone that is gone is a number"
+    norm = np.linalg.norm(swarms.attitude[active].astype(float), axis=-1)
     assert np.abs(norm - 1).max(initial=0) <= 1e-6, "a quaternion is not of unit length"
-    speeds, rates = swarms.velocity, swarms.body_rates
+    speeds, rates = swarms.velocity[active], swarms.body_rates[active]
     assert np.abs(speeds).max(initial=0) <= 50, "a velocity is beyond its clamp"
     assert np.abs(rates).max(initial=0) <= 50, "a body rate is beyond its clamp"
-    top = swarms.airframes[..., 10:11] * (1 + 1e-4)
-    rotors = swarms.rotor_speeds
+    top = swarms.airframes[active][:, [PARAMETERS.index("max_rotor_speed")]] * (1 + 1e-4)
+    rotors = swarms.rotor_speeds[active]
     assert ((rotors >= -1e-2) & (rotors <= top)).all(), "a rotor speed is beyond its range"
-    outside = (np.abs(swarms.position) > swarms.arena * (1 + 1e-6)).any(axis=-1)
-    assert not (outside & active).any(), "a flying drone is outside the arena"
+    outside = np.abs(swarms.position[active]) > swarms.arena * (1 + 1e-6)
+    assert not outside.any(), "a flying drone is outside the arena"
     if swarms.crash == "respawn":
         assert active.all(), "a drone is missing"
     else:
         assert not (result.crashed & active).any(), "a crashed drone flies on"
         assert not seen[~active & ~result.crashed].any(), "a drone that is gone sees something"
+        assert not rewards[~active & ~result.crashed].any(), "a drone that is gone is paid"
     assert (result.truncated == (swarms.steps >= swarms.max_steps)).all()
 
 

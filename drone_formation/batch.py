@@ -13,7 +13,7 @@ import numpy as np
 from . import observation
 from .disturbances import Disturbances
 from .sim import layout, step
-from .sim._jit import COMPILED
+from .sim._jit import COMPILED, as_records
 from .threads import Threads
 from .trajectories import Trajectory
 
@@ -84,8 +84,9 @@ class Batch:
     def _bind(self) -> None:
         """Tie the arrays together for the compiled code."""
         self.world = layout.World(
-            self.blocks, self.settings, self.episodes, self.frequencies, self.harmonics,
-            self.knots, self.rings, self.air,
+            self.blocks, as_records(self.settings), as_records(self.episodes), self.frequencies,
+            self.harmonics, self.knots, self.rings,
+            None if self.air is None else as_records(self.air),
         )  # fmt: skip
         self.out = layout.Outputs(
             self.observations, self.final_observations, self.rewards, self.mean_rewards,

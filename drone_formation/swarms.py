@@ -185,7 +185,7 @@ class Swarms(ByHand):
         settings["substeps"] = self.substeps
         settings["control"] = CONTROL_MODES.index(self.control)
         settings["arena"] = self.arena
-        settings["diagonal"] = np.linalg.norm(2 * self.arena)
+        settings["arena_diagonal"] = np.linalg.norm(2 * self.arena)
         settings["collision_distance"] = self.collision_distance
         settings["respawns"] = self.crash == "respawn"
         settings["late_from"] = self.max_steps - late_steps(self.max_steps) + 1

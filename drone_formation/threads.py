@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 
@@ -18,18 +18,27 @@ class Threads:
         self.helpers = helpers
         self._pool: ThreadPoolExecutor | None = None
         self._process = 0
+        self._at_work: list[Future] = []
 
     def run(self, duties: Sequence[Callable[[], object]]) -> None:
-        """Do all duties, the first on the caller's thread; return when the last is done."""
+        """Do all duties, the first on the caller's thread; return when the last is done.
+
+        What a duty raises comes out of here, once all others have ended.
+        """
         if self._pool is None or self._process != os.getpid():
+            # Its threads end by themselves when nothing refers to the pool any longer.
             self._pool = ThreadPoolExecutor(self.helpers, thread_name_prefix="drone_formation")
-            self._process = os.getpid()
-        futures = [self._pool.submit(duty) for duty in duties[1:]]
+            self._process, self._at_work = os.getpid(), []
+        wait(self._at_work)  # none, unless the last call was interrupted while it waited
+        self._at_work = []
         try:
+            for duty in duties[1:]:
+                self._at_work.append(self._pool.submit(duty))
             duties[0]()
         finally:  # also when interrupted: nothing may be written behind the caller's back
-            wait(futures)
-        for future in futures:
+            wait(self._at_work)
+        done, self._at_work = self._at_work, []
+        for future in done:
             future.result()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -23,14 +23,14 @@ with warnings.catch_warnings():
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Interpreted, the kernel's scalars are NumPy's, which warn where machine code does not.
+    """Interpreted, the simulator's scalars are NumPy's, which warn where machine code does not.
 
     Its random numbers overflow by design, and what blows up is looked at afterwards.
     """
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         said = "(overflow|invalid value|divide by zero) encountered in scalar"
         config.addinivalue_line(
-            "filterwarnings", rf"ignore:{said}:RuntimeWarning:drone_formation\.sim"
+            "filterwarnings", rf"ignore:{said}:RuntimeWarning:drone_formation\.sim\."
         )
 
 

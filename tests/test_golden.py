@@ -33,10 +33,10 @@ from drone_formation import (
     Randomization,
     RewardWeights,
     Swarms,
-    kernel,
     observation,
     tasks,
 )
+from drone_formation.sim import layout
 from drone_formation.tasks import TASKS
 
 FILE = Path(__file__).parent / "golden" / "flights.npz"
@@ -80,11 +80,11 @@ def face_rings(swarms: Swarms) -> None:
     if not len(rings):
         return
     ring = rings[swarms.ring_index[0, 3]]
-    block = state["_blocks"][0]
+    block = state["blocks"][0]
     velocity = swarms.target_velocity[0, 3]
-    block[kernel.POSITION : kernel.POSITION + 3, 3] = ring[:3] - 0.5 * ring[3:6]
-    block[kernel.VELOCITY : kernel.VELOCITY + 3, 3] = velocity
-    block[kernel.LAST_DISTANCE, 3] = 0.5
+    block[layout.POSITION : layout.POSITION + 3, 3] = ring[:3] - 0.5 * ring[3:6]
+    block[layout.VELOCITY : layout.VELOCITY + 3, 3] = velocity
+    block[layout.PREVIOUS_DISTANCE, 3] = 0.5
     swarms.set_state(state)
 
 

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numba import config, njit
 from numba.core.caching import FunctionCache
 
@@ -92,6 +93,11 @@ def compiled(**options: Any) -> Callable:
         return dispatcher
 
     return decorate
+
+
+def as_records(array: np.ndarray) -> np.ndarray:
+    """A structured array whose fields are attributes: to numba they are, to Python not quite."""
+    return array if COMPILED else array.view(np.recarray)
 
 
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}

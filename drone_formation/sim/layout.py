@@ -182,7 +182,7 @@ SETTINGS = np.dtype([
     ("substeps", np.int64),  # of these in a control step
     ("control", np.int64),  # index in control.CONTROL_MODES
     ("arena", np.float32, (3,)),  # m, half extents
-    ("diagonal", np.float32),  # m, of the arena
+    ("arena_diagonal", np.float32),  # m
     ("collision_distance", np.float32),  # m
     ("respawns", np.bool_),  # whether a crashed drone is put back; else it is gone
     ("late_from", np.int64),  # first step of the last fifth

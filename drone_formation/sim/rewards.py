@@ -96,7 +96,7 @@ def pay(blocks, index, settings, stays):
 def sum_up(blocks, index, settings, step):
     """Add this step to the sums behind the metrics."""
     block = view(blocks, index)
-    per_diagonal = ONE / settings.diagonal
+    per_diagonal = ONE / settings.arena_diagonal
     for lane in range(LANES):
         active, distance = block[ACTIVE, lane], block[DISTANCE, lane]
         colliding = block[COLLIDING, lane] * active

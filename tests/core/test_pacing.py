@@ -1,4 +1,4 @@
-"""Races with a timetable: places on one course, which pass every ring and keep clear."""
+"""Paced races: places on one course, which pass every ring and keep clear."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 
-from drone_formation import RewardWeights, Swarms, formations, kernel
+from drone_formation import RewardWeights, Swarms, formations
 from drone_formation.racing import course
-from drone_formation.racing.course import Course, joining_times, limits
+from drone_formation.racing.course import LEAD, Course, joining_times, limits
 from drone_formation.racing.curves import closest
 from drone_formation.tasks import RING_RADIUS
 
@@ -40,14 +40,14 @@ def hover(swarms):
 
 @pytest.mark.parametrize("num_drones", [*SIZES, 1024])
 def test_targets_are_the_places_on_the_course(num_drones):
-    """Seven lines where 1,024 race; the kernel's float32 series against the double one."""
+    """Seven lines where 1,024 race; the simulator in single precision, the course in double."""
     swarms, course = racing_on(num_drones)
     assert (len(course.curve.lines) > 1) == (num_drones == 1024)
     for step in range(41):
         if step % 10 == 0:
             position, velocity, acceleration = course.places(step * 0.05)
             np.testing.assert_allclose(swarms.target_position[0], position, atol=1e-3)
-            shown = velocity + kernel.LEAD * acceleration
+            shown = velocity + LEAD * acceleration
             np.testing.assert_allclose(swarms.target_velocity[0], shown, atol=1e-3)
         hover(swarms)
 
@@ -108,11 +108,11 @@ def test_a_course_asks_for_no_more_than_the_weakest_drone_can_do():
     assert np.linalg.norm(acceleration[:, :2], axis=1).max() <= 0.5 * lateral * 1.02
 
 
-def test_who_stays_in_its_place_is_paid_and_scores():
+def test_a_drone_that_stays_in_its_place_is_paid():
     """Places are targets like any other: to be there pays, and so does every ring."""
     weights = RewardWeights(conflict=0, collision=0, smoothness=0, spin=0, progress=0)
     swarms = racing(8, reward=weights)
-    plain = Swarms("race", 1, 8, seed=0, reward=weights)
+    plain = Swarms("race", 1, 8, seed=0, reward=weights, paced=False)
     plain.reset()
     rewards = hover(swarms).rewards[0]
     distance = swarms.distance[0]
@@ -130,15 +130,15 @@ def test_rings_count_wherever_the_place_is():
     rewards = hover(swarms).rewards[0]
     np.testing.assert_array_equal(swarms.ring_index[0], (first + 1) % len(rings))
     assert (rewards > 5).all()
-    # and the timetable goes on as if nothing had happened
+    # and the place goes on as if nothing had happened
     assert np.linalg.norm(swarms.target_position - targets, axis=2).max() < 1.0
     hover(swarms)
     np.testing.assert_array_equal(swarms.ring_index[0], (first + 1) % len(rings))
 
 
 @pytest.mark.parametrize("crash", ["respawn", "terminate"])
-def test_places_wait_for_nobody(crash):
-    """Whoever crashes, the timetable stays the same."""
+def test_places_wait_for_no_drone(crash):
+    """Whichever drone crashes, the places move on as they would."""
     tumbling, hovering = (racing(20, seed=3, crash=crash) for _ in range(2))
     rng = np.random.default_rng(0)
     for _ in range(150):
@@ -186,7 +186,7 @@ def test_the_same_alone_beside_others_and_on_threads():
     np.testing.assert_array_equal(runs[0][2:3], runs[2])
 
 
-def test_a_snapshot_holds_the_timetable():
+def test_a_snapshot_holds_the_places():
     swarms = racing(20, 2, seed=5)
     for _ in range(30):
         hover(swarms)
@@ -196,8 +196,6 @@ def test_a_snapshot_holds_the_timetable():
     other.set_state(state)
     for observations in expected:
         np.testing.assert_array_equal(hover(other).observations, observations)
-    with pytest.raises(ValueError, match=r"state does not fit this simulator: _lines"):
-        Swarms("race", 2, 20).set_state(state)
 
 
 @pytest.mark.parametrize("value", [1, None, "yes"])

@@ -8,9 +8,10 @@ from scipy.integrate import solve_ivp
 
 from drone_formation import Airframe, Randomization, Swarms
 from drone_formation.airframe import CONTROL_STEP, PARAMETERS
+from drone_formation.disturbances import Disturbances
 
 
-def equations(state, commands, airframe):
+def equations(state, commands, airframe, wind=(0.0, 0.0, 0.0)):
     """Newton, Euler and first-order rotors, written out anew as an independent reference."""
     p = dict(zip(PARAMETERS, airframe, strict=True))
     velocity, quaternion, rates, rotors = state[3:6], state[6:10], state[10:13], state[13:17]
@@ -34,7 +35,7 @@ def equations(state, commands, airframe):
         ]
     )
     torque -= p["angular_damping"] * rates + np.cross(rates, inertia * rates)
-    force = rotation @ [0, 0, thrust.sum()] - p["linear_drag"] * velocity
+    force = rotation @ [0, 0, thrust.sum()] - p["linear_drag"] * (velocity - wind)
     spin = np.array(
         [
             [0, -rates[0], -rates[1], -rates[2]],
@@ -60,7 +61,7 @@ def command_of(action, airframe):
     return np.where(action > 0, hover + action * (top - hover), hover * (1 + action))
 
 
-def truth(swarms):
+def state_of(swarms):
     return np.concatenate(
         [
             swarms.position,
@@ -73,14 +74,17 @@ def truth(swarms):
     )[0].astype(float)
 
 
-def fly_both(action_scale, substeps=1, num_drones=24, steps=20, randomization=None, seed=3):
+def fly_both(
+    action_scale, substeps=1, num_drones=24, steps=20, randomization=None, seed=3, wind=(0, 0, 0)
+):
     """Greatest position error, m, of the simulator against SciPy after ``steps`` control steps."""
     swarms = Swarms(
-        "hover", 1, num_drones, seed=seed, substeps=substeps, randomization=randomization
-    )
+        "hover", 1, num_drones, seed=seed, substeps=substeps, randomization=randomization,
+        disturbances=Disturbances(wind) if any(wind) else None,
+    )  # fmt: skip
     swarms.reset()
     rng = np.random.default_rng(seed)
-    state, airframes = truth(swarms), swarms.airframes[0].astype(float)
+    state, airframes = state_of(swarms), swarms.airframes[0].astype(float)
     exact = state.copy()
     for _ in range(steps):
         actions = rng.uniform(-1, 1, (1, num_drones, 4)) * action_scale
@@ -88,14 +92,14 @@ def fly_both(action_scale, substeps=1, num_drones=24, steps=20, randomization=No
         for i in range(num_drones):
             commands = command_of(actions[0, i].astype(np.float32).astype(float), airframes[i])
             solution = solve_ivp(
-                lambda _, y, c=commands, a=airframes[i]: equations(y, c, a),
+                lambda _, y, c=commands, a=airframes[i]: equations(y, c, a, wind),
                 (0, CONTROL_STEP),
                 exact[i],
                 rtol=1e-10,
                 atol=1e-12,
             )
             exact[i] = solution.y[:, -1]
-    flown = truth(swarms)
+    flown = state_of(swarms)
     calm = ~(swarms.metrics()["crashes"] > 0)
     assert calm.all(), "nobody may leave the arena in this test"
     return np.linalg.norm(flown[:, :3] - exact[:, :3], axis=1).max()
@@ -116,6 +120,11 @@ def test_full_range_within_ten_millimetres():
 
 def test_randomised_airframes_agree_too():
     assert fly_both(0.2, randomization=Randomization()) < 0.005
+
+
+def test_drag_is_relative_to_the_wind():
+    assert fly_both(0.2, randomization=Randomization(), wind=(7, -4, 2)) < 0.005
+    assert fly_both(near_hover(), wind=(3, 0, 0)) < 1e-4
 
 
 def test_substeps_shrink_the_error_at_fourth_order():

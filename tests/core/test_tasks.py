@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from itertools import permutations
 
 import numpy as np
 import pytest
 
-from drone_formation import Airframe, Randomization, RewardWeights, Swarms, formations, kernel
+from drone_formation import Airframe, Randomization, RewardWeights, Swarms, formations
 from drone_formation.airframe import CONTROL_STEP, PARAMETERS
 from drone_formation.planner import BASE_ARENA, Planner, assign, check_task
 from drone_formation.tasks import CLEARANCE, TASKS, Task
@@ -91,7 +92,9 @@ def test_the_classics_stand_where_they_should():
 @pytest.mark.parametrize("name", ["flag", "cube", "sphere", "hover"])
 def test_the_usual_arena(name):
     assert Swarms(name, 1, 64).arena.tolist() == BASE_ARENA.tolist()
-    assert Swarms(name, 1, 64)._settings[0, kernel.DIAGONAL] == pytest.approx(87.178, abs=1e-3)
+    assert Swarms(name, 1, 64)._batch.settings["arena_diagonal"][0] == pytest.approx(
+        87.178, abs=1e-3
+    )
 
 
 def test_the_conga_line_keeps_its_spacing():
@@ -347,7 +350,7 @@ def test_tasks_say_by_fields_what_they_are():
 
 
 def test_a_race_of_your_own():
-    """Three rings around a triangle, for which neither the kernel nor pacing needs a name."""
+    """Three rings around a triangle, for which neither the simulator nor pacing needs a name."""
 
     def triangle(setting, rng):
         angle = 2 * np.pi * np.arange(3) / 3
@@ -378,7 +381,7 @@ def test_bad_actions():
     for bad, error, says in (
         (good[0], ValueError, "shape"),
         (good.astype(int), TypeError, "floats"),
-        (np.where(np.arange(4) == 2, np.nan, good), ValueError, "rotor 2 of drone 0 in swarm 0"),
+        (np.where(np.arange(4) == 2, np.nan, good), ValueError, "number 2 of drone 0 in swarm 0"),
         (np.where(np.arange(4) == 1, np.inf, good), ValueError, "finite"),
         ("hover", TypeError, "floats"),
     ):
@@ -437,7 +440,9 @@ def test_metrics_by_hand():
     for step in range(1, 51):
         swarms.step(rng.normal(0, 0.05, (1, 16, 4)).astype(np.float32))
         distance = swarms.distance.astype(float)
-        score += (1 - distance / swarms._settings[0, kernel.DIAGONAL] - swarms.colliding).mean()
+        score += (
+            1 - distance / swarms._batch.settings["arena_diagonal"][0] - swarms.colliding
+        ).mean()
         if step > 40:
             late.append(distance)
         if step >= 40:
@@ -461,9 +466,9 @@ def test_each_episode_pays_what_its_task_pays():
     mixed = Swarms("mixed", 32, 3, seed=0)
     mixed.reset()
     assert "race" in mixed.tasks
-    first = kernel.WEIGHTS
-    for name, settings in zip(mixed.tasks, mixed._settings, strict=True):
-        np.testing.assert_array_equal(settings[first : first + 9], TASKS[name].reward.as_row())
+    for name, weights in zip(mixed.tasks, mixed._batch.settings["weights"], strict=True):
+        assert weights.tolist() == tuple(np.float32(astuple(TASKS[name].reward)))
     given = Swarms("mixed", 32, 3, seed=0, reward=RewardWeights(crash=1))
     given.reset()
-    assert (given._settings[:, first : first + 9] == RewardWeights(crash=1).as_row()).all()
+    paid = given._batch.settings["weights"]
+    assert {row.tolist() for row in paid} == {tuple(np.float32(astuple(RewardWeights(crash=1))))}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from drone_formation import kernel
 from drone_formation.airframe import PARAMETERS
+from drone_formation.sim import layout
 
 from .helpers import VIEWS, Driver
 
@@ -19,8 +19,8 @@ def fly(view: str, wild: bool) -> tuple[list, np.ndarray]:
     driver.reset(seed=5)
     if wild:
         state = driver.swarms.get_state()
-        row = kernel.AIRFRAME + PARAMETERS.index("thrust_coefficient")
-        state["_blocks"][0, row, STRUCK] = 1e12
+        row = layout.AIRFRAME + PARAMETERS.index("thrust_coefficient")
+        state["blocks"][0, row, STRUCK] = 1e12
         driver.swarms.set_state(state)
     results, positions = [], []
     actions = np.random.default_rng(0).uniform(-0.02, 0.02, (STEPS, 1, N, 4)).astype(np.float32)

@@ -136,15 +136,15 @@ def test_takes_over_in_flight():
 
 def start_at(swarms, position, target):
     """Put resting drones somewhere by editing a snapshot, as no public call does."""
-    from drone_formation import kernel
+    from drone_formation.sim import layout
 
     state = swarms.get_state()
     for i, (p, t) in enumerate(zip(position, target, strict=True)):
-        block, lane = divmod(i, kernel.LANES)
-        for row in (kernel.POSITION, kernel.BEFORE):
-            state["_blocks"][block, row : row + 3, lane] = p
-        for row in (kernel.TARGET, kernel.CENTRE):
-            state["_blocks"][block, row : row + 3, lane] = t
+        block, lane = divmod(i, layout.LANES)
+        for row in (layout.POSITION, layout.PREVIOUS_POSITION):
+            state["blocks"][block, row : row + 3, lane] = p
+        for row in (layout.TARGET_POSITION, layout.CENTRE):
+            state["blocks"][block, row : row + 3, lane] = t
     swarms.set_state(state)
 
 
