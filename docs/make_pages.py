@@ -18,7 +18,7 @@ from drone_formation import RewardWeights, Swarms
 from drone_formation.airframe import CONTROL_STEP
 from drone_formation.control import ACTION_SLICES
 from drone_formation.observation import size_of
-from drone_formation.tasks import CLEARANCE, RING_RADIUS, TASKS, Task
+from drone_formation.tasks import BUILT_IN, CLEARANCE, RING_RADIUS, Task
 
 FILE = Path(__file__).parent / "tasks.md"
 HEAD = "<!-- Written by docs/make_pages.py: change the code it reads, not this page. -->"
@@ -73,7 +73,7 @@ def description(task: Task, swarms: Swarms) -> list[str]:
         parts += [] if task.rings else prose(task.formation)
         parts += prose(task.rings or task.trajectory)
     if task.of:
-        links = ", ".join(f"[{name}](#{anchor(TASKS[name])})" for name in task.of)
+        links = ", ".join(f"[{name}](#{anchor(BUILT_IN[name])})" for name in task.of)
         parts.append(f"All with the same chance: {links}. They share one arena.")
     if task.holds:
         parts.append(
@@ -132,7 +132,8 @@ def anchor(task: Task) -> str:
 
 def page(task: Task) -> str:
     """The section of one task."""
-    parts = [f"### {task.id}", *description(task, Swarms(task)), pays(task), history(task)]
+    told = history(task)  # first: a version that nothing is told of gets no section
+    parts = [f"### {task.id}", *description(task, Swarms(task)), pays(task), told]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -199,9 +200,9 @@ def common() -> list[str]:
 
 def document() -> str:
     """The whole page."""
-    rows = [(f"[{task.id}](#{anchor(task)})", task.summary) for task in TASKS.values()]
+    rows = [(f"[{task.id}](#{anchor(task)})", task.summary) for task in BUILT_IN.values()]
     body = [HEAD, "# Tasks", table(("Id", "What happens"), rows), *common(), "## Each task"]
-    body += [page(task) for task in TASKS.values()]
+    body += [page(task) for task in BUILT_IN.values()]
     return "\n\n".join(part.strip("\n") for part in body) + "\n"
 
 

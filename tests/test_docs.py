@@ -17,7 +17,7 @@ import pytest
 from drone_formation import RewardWeights, Swarms
 from drone_formation.control import CONTROL_MODES
 from drone_formation.observation import observation_table
-from drone_formation.tasks import TASKS
+from drone_formation.tasks import BUILT_IN as TASKS
 
 ROOT = Path(__file__).parents[1]
 #: Arguments of ``Swarms`` that views set, or take elsewhere.

@@ -37,7 +37,7 @@ from drone_formation import (
     tasks,
 )
 from drone_formation.sim import layout
-from drone_formation.tasks import TASKS
+from drone_formation.tasks import RING_SPEED, TASKS
 
 FILE = Path(__file__).parent / "golden" / "flights.npz"
 STEPS = 60
@@ -81,7 +81,7 @@ def face_rings(swarms: Swarms) -> None:
         return
     ring = rings[swarms.ring_index[0, 3]]
     block = state["blocks"][0]
-    velocity = swarms.target_velocity[0, 3]
+    velocity = RING_SPEED * ring[3:6]
     block[layout.POSITION : layout.POSITION + 3, 3] = ring[:3] - 0.5 * ring[3:6]
     block[layout.VELOCITY : layout.VELOCITY + 3, 3] = velocity
     block[layout.PREVIOUS_DISTANCE, 3] = 0.5
@@ -108,8 +108,8 @@ def fly(case: str) -> dict[str, np.ndarray]:
         if step in TIMES:
             flying = swarms.active[0][:, None]  # the gone are parked, far away
             samples["position"].append(np.where(flying, swarms.position[0], 0))
-            samples["velocity"].append(swarms.velocity[0])
-            samples["attitude"].append(swarms.attitude[0])
+            samples["velocity"].append(np.where(flying, swarms.velocity[0], 0))
+            samples["attitude"].append(np.where(flying, swarms.attitude[0], 0))
             samples["target"].append(swarms.target_position[0])
             samples["rewards"].append(result.rewards[0].copy())
             samples["observations"].append(result.observations[0].copy())
