@@ -8,7 +8,7 @@ import pytest
 
 from drone_formation import Randomization, load_pilot
 from drone_formation.evaluation import evaluate
-from drone_formation.pilots.trained import policy_of, shipped_policies
+from drone_formation.pilots.library import policy_of, shipped_policies
 from drone_formation.tasks import TASKS
 
 FOLDER = resources.files("drone_formation").joinpath("policies")
@@ -52,7 +52,7 @@ def test_policies_load_and_fly_without_torch():
 import sys
 sys.modules["torch"] = sys.modules["stable_baselines3"] = None  # importing them fails
 from drone_formation import load_pilot
-from drone_formation.pilots.trained import shipped_policies
+from drone_formation.pilots.library import shipped_policies
 from drone_formation.swarms import Swarms
 for name in shipped_policies():
     pilot = load_pilot(name)

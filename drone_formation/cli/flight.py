@@ -164,7 +164,7 @@ def record(arguments: argparse.Namespace) -> None:
 
 def _pilot(arguments: argparse.Namespace, task: str) -> tuple[Any, dict[str, Any]]:
     """The pilot asked for, and the keywords of ``Swarms`` that suit it."""
-    from ..pilots.trained import load_pilot, policy_of
+    from ..pilots.library import load_pilot, policy_of
 
     name = arguments.pilot
     if name is None:

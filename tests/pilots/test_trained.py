@@ -9,7 +9,8 @@ import pytest
 
 from drone_formation.observation import observation_size, symmetries
 from drone_formation.pilots import trained
-from drone_formation.pilots.trained import TrainedPilot, load_pilot, shipped_policies
+from drone_formation.pilots.library import load_pilot, shipped_policies
+from drone_formation.pilots.trained import TrainedPilot
 from drone_formation.swarms import Swarms
 
 
