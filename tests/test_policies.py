@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import resources
 
 import pytest
@@ -117,6 +118,12 @@ def test_who_flies_what():
     assert policy_of("flag") == policy_of("race") == policy_of("mixed") == "generalist"
     assert policy_of("flag", randomized=True) == policy_of("mixed", randomized=True) == "randomized"
     assert policy_of("race", randomized=True) == "generalist"
+    task = replace(TASKS["race"], name="my_race", version=1)  # a race by what it is, not its name
+    try:
+        assert policy_of(task, randomized=True) == "generalist"
+        assert policy_of("DroneMyRace-v1") == "generalist"
+    finally:
+        del TASKS["my_race"]
 
 
 def test_the_joint_policy_races():
