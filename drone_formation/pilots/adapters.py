@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .basic import HoverPilot, Pilot, RandomPilot
-from .trained import TrainedPilot
+from .basic import Pilot
 
 if TYPE_CHECKING:
     from ..swarms import Swarms
@@ -64,8 +63,8 @@ class AdaptedPilot:
 
 def adapt(thing: Any) -> Pilot:
     """A pilot of anything but a name: see ``as_pilot``."""
-    if isinstance(thing, (TrainedPilot, HoverPilot, RandomPilot, AdaptedPilot)):
-        return thing
+    if type(thing).__module__.startswith(f"{__package__}.") and isinstance(thing, Pilot):
+        return thing  # one of ours
     if inspect.isclass(thing):
         raise TypeError(
             f"pilot must be able to fly; {thing.__name__} is a class: give {thing.__name__}()"

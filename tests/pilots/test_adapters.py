@@ -43,8 +43,7 @@ class Predictor:
 def test_ours_stay_what_they_are():
     for pilot in (HoverPilot(), RandomPilot(), ClassicalPilot(), df.load_pilot("generalist")):
         assert isinstance(pilot, Pilot)
-        assert as_pilot(pilot).name == pilot.name
-    assert as_pilot(pilot) is pilot
+        assert as_pilot(pilot) is pilot
     for name in ("hover", "random", "classical", "generalist"):
         assert as_pilot(name).name == name
 
@@ -164,5 +163,5 @@ def test_names_that_lead_nowhere_say_so(module):
         as_pilot("their_pilots.one:nothing")
     with pytest.raises(ModuleNotFoundError, match="nowhere_at_all"):
         as_pilot("their_pilots.broken:Mine")
-    with pytest.raises(FileNotFoundError, match="package.module:name"):
+    with pytest.raises(FileNotFoundError, match=r"package\.module:name"):
         as_pilot("nobody")
