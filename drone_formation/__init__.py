@@ -36,8 +36,9 @@ _LAZY = {
     "Trajectory": "trajectories",
     "VectorEnv": "envs.vector",
     "aec_env": "envs.parallel",
+    "as_pilot": "pilots.library",
     "evaluate": "evaluation",
-    "load_pilot": "pilots.trained",
+    "load_pilot": "pilots.library",
     "parallel_env": "envs.parallel",
     "register_task": "registration",
     "train": "training",
@@ -58,7 +59,7 @@ if TYPE_CHECKING:  # type checkers and editors see what is imported late
     from .envs.vector import VectorEnv as VectorEnv
     from .evaluation import evaluate as evaluate
     from .formations import Formation as Formation
-    from .pilots.trained import load_pilot as load_pilot
+    from .pilots.library import load_pilot as load_pilot
     from .registration import register_task as register_task
     from .reward import RewardWeights as RewardWeights
     from .swarms import Swarms as Swarms

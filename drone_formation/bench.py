@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .pilots.trained import load_pilot
+from .pilots.library import load_pilot
 from .swarms import Swarms
 
 TASKS = ("flag", "follow", "race")

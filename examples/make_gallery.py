@@ -14,7 +14,7 @@ from drone_formation import Swarms
 from drone_formation.airframe import CONTROL_STEP
 from drone_formation.pilots import Pilot
 from drone_formation.pilots.classical import ClassicalPilot
-from drone_formation.pilots.trained import load_pilot, policy_of
+from drone_formation.pilots.library import load_pilot, policy_of
 from drone_formation.render import Camera, Renderer, Snapshot, Video, snapshot_of
 from drone_formation.render.video import save_picture
 

@@ -19,7 +19,7 @@ points = np.stack([8 * np.cos(angle), 8 * np.sin(angle), 8 * along], axis=1)
 
 steps = round(args.seconds / 0.05)
 swarms = Swarms("formation", points=points, seed=0, assignment="optimal", max_steps=steps)
-pilot = ClassicalPilot()  # or drone_formation.pilots.trained.load_pilot(...)
+pilot = ClassicalPilot()  # or drone_formation.load_pilot(...)
 swarms.reset()
 for _ in range(steps):
     swarms.step(pilot.act(swarms))

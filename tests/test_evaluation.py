@@ -16,14 +16,19 @@ from drone_formation.evaluation import (
     UNITS,
     Evaluation,
     evaluate,
-    least_summed_distance,
-    perf_bound,
 )
+from drone_formation.perf_bound import least_summed_distance, perf_bound
 from drone_formation.pilots import HoverPilot, RandomPilot
 from drone_formation.pilots.classical import ClassicalPilot
 from drone_formation.swarms import Swarms
+from drone_formation.tasks import TASKS
+from drone_formation.terms import RewardTerm
 
 STATIC = ("hover", "flag", "sphere", "cube", "formation")
+
+
+def hold_still(observations):
+    return 0 * observations[..., :4]
 
 
 def small(pilot=None, task="flag", **options):
@@ -93,6 +98,44 @@ def test_table_names_every_metric():
     for task in ("flag", "race"):
         table = small(task=task).as_table()
         assert all(metric in table for metric in UNITS)
+
+
+def test_units_are_those_of_all_metrics_in_order():
+    swarms = Swarms("flag", 1, 2, seed=0)
+    swarms.reset()
+    assert [metric for metric in UNITS if metric not in ("perf_bound", "perf_ratio", "formed")] == [
+        *swarms.metrics()
+    ]
+    assert set(small(HoverPilot(), max_steps=5).per_episode) == set(UNITS)
+
+
+@pytest.mark.parametrize("task", ["flag", "DroneFlag-v0", TASKS["flag"]])
+@pytest.mark.parametrize("pilot", ["hover", hold_still])
+def test_any_pilot_on_any_way_to_name_a_task(pilot, task):
+    found = small(pilot, task, max_steps=5)
+    assert (found.task, found.pilot) == ("flag", getattr(pilot, "__name__", pilot))
+    expected = small(HoverPilot(), max_steps=5).per_episode
+    np.testing.assert_equal(found.per_episode, expected)
+
+
+def test_the_policies_that_come_along_have_names():
+    for name in ("generalist", "randomized"):
+        assert small(name, max_steps=2, episodes=1).pilot == name
+
+
+def test_terms_of_the_users_own_are_reported():
+    term = RewardTerm("altitude_is_a_long_name", lambda swarms: swarms.position[..., 2], -0.5)
+    found = small(HoverPilot(), "hover", reward_terms=[term], max_steps=20)
+    name = "return_altitude_is_a_long_name"
+    assert found.metrics[-1] == name
+    plain = small(HoverPilot(), "hover", max_steps=20).statistic("episode_return")
+    change = found.statistic("episode_return").value - plain.value
+    assert change == pytest.approx(found.statistic(name).value, rel=1e-4)
+    assert json.loads(found.as_json())[name] == found.statistic(name).value
+    assert name in next(csv.reader(io.StringIO(found.as_csv())))
+    rows = found.as_table().splitlines()[1:]
+    assert rows[-1].startswith(name)
+    assert len({row.index("…") for row in rows if "…" in row}) == 1  # aligned
 
 
 # ---- the bound ---------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ def test_training_through_supersuit_is_reproducible(tmp_path, monkeypatch, capsy
     pytest.importorskip("supersuit")
     import torch
 
-    from drone_formation.pilots.trained import load_pilot
+    from drone_formation.pilots.library import load_pilot
 
     monkeypatch.chdir(tmp_path)
     torch.set_num_threads(1)  # several would wait for each other on a busy machine
@@ -38,7 +38,7 @@ def test_training_through_supersuit_is_reproducible(tmp_path, monkeypatch, capsy
 
 def test_ppo_in_one_file(tmp_path, monkeypatch, capsys):
     pytest.importorskip("torch")
-    from drone_formation.pilots.trained import load_pilot
+    from drone_formation.pilots.library import load_pilot
 
     monkeypatch.chdir(tmp_path)
     small = ("--num-swarms", "2", "--num-drones", "8", "--timesteps", "4096")

@@ -65,7 +65,7 @@ def test_the_package_is_in_and_nothing_else(wheel: zipfile.ZipFile) -> None:
 
 
 def test_policies_come_along(wheel: zipfile.ZipFile) -> None:
-    from drone_formation.pilots.trained import shipped_policies
+    from drone_formation.pilots.library import shipped_policies
 
     shipped = {f"drone_formation/policies/{name}.npz" for name in shipped_policies()}
     assert shipped == {name for name in wheel.namelist() if name.endswith(".npz")}

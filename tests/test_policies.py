@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import resources
 
 import pytest
 
 from drone_formation import Randomization, load_pilot
 from drone_formation.evaluation import evaluate
-from drone_formation.pilots.trained import policy_of, shipped_policies
+from drone_formation.pilots.library import policy_of, shipped_policies
 from drone_formation.tasks import TASKS
 
 FOLDER = resources.files("drone_formation").joinpath("policies")
@@ -52,7 +53,7 @@ def test_policies_load_and_fly_without_torch():
 import sys
 sys.modules["torch"] = sys.modules["stable_baselines3"] = None  # importing them fails
 from drone_formation import load_pilot
-from drone_formation.pilots.trained import shipped_policies
+from drone_formation.pilots.library import shipped_policies
 from drone_formation.swarms import Swarms
 for name in shipped_policies():
     pilot = load_pilot(name)
@@ -117,6 +118,12 @@ def test_who_flies_what():
     assert policy_of("flag") == policy_of("race") == policy_of("mixed") == "generalist"
     assert policy_of("flag", randomized=True) == policy_of("mixed", randomized=True) == "randomized"
     assert policy_of("race", randomized=True) == "generalist"
+    task = replace(TASKS["race"], name="my_race", version=1)  # a race by what it is, not its name
+    try:
+        assert policy_of(task, randomized=True) == "generalist"
+        assert policy_of("DroneMyRace-v1") == "generalist"
+    finally:
+        del TASKS["my_race"]
 
 
 def test_the_joint_policy_races():

@@ -23,7 +23,8 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
 from drone_formation import Airframe, DroneVecEnv, Randomization, RewardWeights, training
-from drone_formation.pilots.trained import TrainedPilot, load_pilot
+from drone_formation.pilots.library import load_pilot
+from drone_formation.pilots.trained import TrainedPilot
 from drone_formation.tasks import TASKS
 from drone_formation.training import callbacks, metrics, model, run
 from drone_formation.training.config import config_for, default_config

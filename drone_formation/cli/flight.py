@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from ..airframe import Randomization
+from ..control import CONTROL_MODES
 from ..registration import task_name
 from ..tasks import TASKS
 from .options import PROGRAM, RANDOMIZE, TASK, add_command
@@ -52,12 +53,17 @@ def _add_flight(sub: argparse.ArgumentParser) -> None:
         "--pilot",
         "--model",
         metavar="PILOT",
-        help="a policy file or run folder, the name of a policy that comes along, "
-        "or one of classical, hover, random (default: the best that comes along)",
+        help="a policy file or run folder, the name of a policy that comes along, one of "
+        "classical, hover, random, or your own, module:Name (default: the best that comes along)",
     )
     sub.add_argument("--num-drones", type=int, default=64, help="per swarm")
     sub.add_argument(
         "--assignment", choices=("fixed", "optimal"), default="fixed", help="of drones to slots"
+    )
+    sub.add_argument(
+        "--control",
+        choices=CONTROL_MODES,
+        help="what actions mean (default: what the pilot was trained with, or motor)",
     )
     sub.add_argument("--randomize", action="store_true", help=RANDOMIZE)
     sub.add_argument("--seed", type=int, default=1_000_000, help="of the first episode")
@@ -164,27 +170,21 @@ def record(arguments: argparse.Namespace) -> None:
 
 def _pilot(arguments: argparse.Namespace, task: str) -> tuple[Any, dict[str, Any]]:
     """The pilot asked for, and the keywords of ``Swarms`` that suit it."""
-    from ..pilots.trained import load_pilot, policy_of
+    from ..pilots import RandomPilot, as_pilot
+    from ..pilots.library import policy_of
 
-    name = arguments.pilot
-    if name is None:
-        name = policy_of(task, arguments.randomize) or "classical"
+    name = arguments.pilot or policy_of(task, arguments.randomize) or "classical"
+    pilot = RandomPilot(arguments.seed) if name == "random" else as_pilot(name)
     options = {
         "seed": arguments.seed,
         "num_drones": arguments.num_drones,
         "assignment": arguments.assignment,
         "randomization": Randomization() if arguments.randomize else None,
+        **getattr(pilot, "options", {}),
     }
-    if name == "classical":
-        from ..pilots.classical import ClassicalPilot
-
-        return ClassicalPilot(), options
-    if name in ("hover", "random"):
-        from ..pilots import HoverPilot, RandomPilot
-
-        return HoverPilot() if name == "hover" else RandomPilot(arguments.seed), options
-    pilot = load_pilot(name)
-    return pilot, {**options, **pilot.options}
+    if arguments.control is not None:  # a pilot that has learnt another one says so
+        options["control"] = arguments.control
+    return pilot, options
 
 
 def redirected(swarms: Any, task: str, options: dict[str, Any]) -> Any:

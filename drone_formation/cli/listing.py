@@ -14,7 +14,7 @@ def add_to(commands: Any) -> None:
 
 
 def show(arguments: argparse.Namespace) -> None:
-    from ..pilots.trained import shipped_policies
+    from ..pilots.library import shipped_policies
 
     width = max(len(task.id) for task in TASKS.values())
     for task in TASKS.values():

@@ -1,8 +1,8 @@
 """Pilots: whatever turns the state of a swarm into actions.
 
 A pilot has one method, ``act(swarms) -> actions``.  What it reads is its own affair: a trained
-policy reads ``swarms.observations`` and nothing else; a classical controller reads the truth
-(``swarms.position``, ...).  Both fly any task through the same loop::
+policy reads ``swarms.observations`` and nothing else; a classical controller reads the ground-truth
+state (``swarms.position``, ...).  Both fly any task through the same loop::
 
     swarms.reset(seed=0)
     for _ in range(swarms.max_steps):
@@ -10,49 +10,12 @@ policy reads ``swarms.observations`` and nothing else; a classical controller re
 
 A pilot may remember things from step to step.  It notices by itself when a swarm has begun a new
 episode (``swarms.steps`` is 0), so one pilot can fly any number of episodes.
+
+:func:`as_pilot` makes one of a function, a torch module, a Stable-Baselines3 model, or a name.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
-
-import numpy as np
-
-if TYPE_CHECKING:  # the simulator imports numba, which listing pilots does not need
-    from ..swarms import Swarms
-
-
-@runtime_checkable
-class Pilot(Protocol):
-    """Flies every drone of a batch of swarms."""
-
-    @property
-    def name(self) -> str:
-        """What evaluations call it."""
-        ...
-
-    def act(self, swarms: Swarms) -> np.ndarray:
-        """Actions (S, N, 4) in [-1, 1], float32, for the swarms as they are now."""
-        ...
-
-
-class HoverPilot:
-    """Commands hover speed for ever: what happens when nobody flies."""
-
-    name = "hover"
-
-    def act(self, swarms: Swarms) -> np.ndarray:
-        return np.zeros((swarms.num_swarms, swarms.num_drones, 4), np.float32)
-
-
-class RandomPilot:
-    """Uniformly random actions."""
-
-    name = "random"
-
-    def __init__(self, seed: int = 0) -> None:
-        self._rng = np.random.default_rng(seed)
-
-    def act(self, swarms: Swarms) -> np.ndarray:
-        shape = (swarms.num_swarms, swarms.num_drones, 4)
-        return self._rng.uniform(-1, 1, shape).astype(np.float32)
+from .basic import HoverPilot as HoverPilot
+from .basic import Pilot as Pilot
+from .basic import RandomPilot as RandomPilot
+from .library import as_pilot as as_pilot
+from .library import load_pilot as load_pilot

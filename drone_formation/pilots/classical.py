@@ -1,9 +1,9 @@
 """The classical pilot: what one would do without learning.
 
-It reads the truth.  When an episode begins it plans, for every drone, a smooth path to its target
-that keeps clear of all the others' paths; then each drone tracks its own.  A drone that is put
-somewhere else (a respawn), or whose target is, plans anew while the others keep their plans.
-``flight.py`` holds the methods and their sources.
+It reads the ground-truth state.  When an episode begins it plans, for every drone, a smooth path to
+its target that keeps clear of all the others' paths; then each drone tracks its own.  A drone that
+is put somewhere else (a respawn), or whose target is, plans anew while the others keep their plans.
+``primitives.py``, ``planning.py`` and ``tracking.py`` hold the methods and their sources.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import numpy as np
 from ..airframe import CONTROL_STEP, PARAMETERS
 from ..racing.course import RACING_DOWN, Course, limits
 from ..swarms import Swarms
-from . import flight
-from .flight import Gains
+from .planning import Outlook, plan_swarm
+from .primitives import DURATION, GRID, PLAN, SAMPLES
+from .tracking import Seen, track
 
 #: Targets are foreseen on circular arcs, which turn at this rate at most, rad/s.
 MAX_ARC_RATE = 0.5
@@ -25,6 +26,33 @@ MAX_ARC_RATE = 0.5
 WALL_MARGIN = 0.6
 #: A drone farther than this from where its plan has it plans anew, m.
 LOST_DISTANCE = 1.0
+
+
+class Gains(NamedTuple):
+    """Settings of the classical pilot.
+
+    Attributes:
+        position, velocity: feedback on tracking errors, 1/s² and 1/s.
+        attitude: rate per angle between the thrust axis and the wanted force, 1/s.
+        damping: least decay of body rates, 1/s; made up for where the airframe's own is less.
+        lead: how far ahead the plan's acceleration is read, to make up for attitude lag, s.
+        clearance: least separation that a plan may have, in collision distances.
+        comfort: separation below which a plan costs more, in collision distances.
+        detour: greatest bump, m.
+        passes: how often everyone chooses anew, given the others' choices.
+        repairs: how often, after that, those still in conflict choose anew.
+    """
+
+    position: float = 9.0
+    velocity: float = 5.0
+    attitude: float = 7.9
+    damping: float = 20.0
+    lead: float = 0.15
+    clearance: float = 1.3
+    comfort: float = 1.5
+    detour: float = 5.0
+    passes: int = 2
+    repairs: int = 6
 
 
 class ClassicalPilot:
@@ -40,22 +68,21 @@ class ClassicalPilot:
     def __init__(self, gains: Gains | None = None, candidates: int = 56) -> None:
         self.gains = gains or Gains()
         self._primitives = draw_primitives(self.gains.passes + self.gains.repairs, candidates)
-        self._seen: Swarms | None = None
+        self._swarms: Swarms | None = None
 
     def act(self, swarms: Swarms) -> np.ndarray:
         """Actions (S, N, 4) in [-1, 1], float32, for the swarms as they are now."""
-        truth, ready = self._look(swarms)
+        seen, ready = self._look(swarms)
         for lost in np.flatnonzero(self._lost.any(axis=1) & ready):
-            self._plan(swarms, truth, int(lost))
+            self._plan(swarms, seen, int(lost))
         now = swarms.steps * CONTROL_STEP
-        feed = truth.bend.copy()
+        feed = seen.target_acceleration.copy()
         for s, course in enumerate(self._courses):
             if course is not None:
                 feed[s] = course.places(now[s] + self.gains.lead)[2]
         actions = np.zeros((swarms.num_swarms, swarms.num_drones, 4), np.float32)
-        flight.track(
-            now, truth.position, truth.velocity, swarms.attitude, swarms.body_rates,
-            swarms.rotor_speeds, truth.target, truth.drift, feed, self._airframes,
+        track(
+            now, seen._replace(target_acceleration=feed), self._airframes,
             swarms.active & ready[:, None], self._plans, self.gains, actions, self._errors,
         )  # fmt: skip
         return actions
@@ -64,19 +91,19 @@ class ClassicalPilot:
 
     def _forget(self, swarms: Swarms) -> None:
         S, N = swarms.num_swarms, swarms.num_drones
-        self._seen = swarms
+        self._swarms = swarms
         self._steps = np.full(S, -2)
-        self._before: _Truth | None = None
+        self._before: Seen | None = None
         self._courses: list[Course | None] = [None] * S
         self._airframes = np.zeros((S, N, len(PARAMETERS)))
         self._lost = np.ones((S, N), bool)
         self._errors = np.zeros((S, N))
-        self._plans = np.zeros((S, N, flight.PLAN))
-        self._plans[:, :, flight.DURATION] = 1.0
+        self._plans = np.zeros((S, N, PLAN))
+        self._plans[:, :, DURATION] = 1.0
 
-    def _look(self, swarms: Swarms) -> tuple[_Truth, np.ndarray]:
-        """The truth, and which swarms are ready to plan; notes who is without a valid plan."""
-        if self._seen is not swarms:
+    def _look(self, swarms: Swarms) -> tuple[Seen, np.ndarray]:
+        """What is seen, and which swarms can plan; notes which drones have no valid plan."""
+        if self._swarms is not swarms:
             self._forget(swarms)
         steps = swarms.steps
         fresh = steps != self._steps + 1
@@ -84,9 +111,12 @@ class ClassicalPilot:
             self._airframes[fresh] = swarms.airframes[fresh]
             for new in np.flatnonzero(fresh).tolist():
                 self._courses[new] = self._lay_course(swarms, new)
-        truth = _Truth(
+        seen = Seen(
             swarms.position.astype(float),
             swarms.velocity.astype(float),
+            swarms.attitude,
+            swarms.body_rates,
+            swarms.rotor_speeds,
             swarms.target_position.astype(float),
             swarms.target_velocity.astype(float),
             np.zeros((*self._lost.shape, 3)),
@@ -95,22 +125,22 @@ class ClassicalPilot:
         for s, course in enumerate(self._courses):
             if course is not None:
                 places = course.places(steps[s] * CONTROL_STEP)
-                truth.target[s], truth.drift[s], truth.bend[s] = places
+                seen.target[s], seen.target_velocity[s], seen.target_acceleration[s] = places
         if self._before is not None:
             before = self._before
-            shifted = truth.target - before.target - CONTROL_STEP * before.drift
+            shifted = seen.target - before.target - CONTROL_STEP * before.target_velocity
             shifted = (np.abs(shifted).max(axis=2) > 0.5) | fresh[:, None]
-            moved = truth.position - before.position - CONTROL_STEP * before.velocity
+            moved = seen.position - before.position - CONTROL_STEP * before.velocity
             moved = np.abs(moved).max(axis=2) > 1.0
             self._lost |= shifted | moved | (self._errors > LOST_DISTANCE)
-            bend = (truth.drift - before.drift) / CONTROL_STEP
-            bend[shifted] = 0
-            truth.bend[~racing] = bend[~racing]
+            turning = (seen.target_velocity - before.target_velocity) / CONTROL_STEP
+            turning[shifted] = 0
+            seen.target_acceleration[~racing] = turning[~racing]
         self._lost[fresh] = True
         # How a target's velocity changes shows after one step: where they move, plan then.
-        moving = np.abs(truth.drift).max(axis=(1, 2)) > 1e-6
-        self._steps, self._before = steps, truth
-        return truth, ~(fresh & moving & ~racing)
+        moving = np.abs(seen.target_velocity).max(axis=(1, 2)) > 1e-6
+        self._steps, self._before = steps, seen
+        return seen, ~(fresh & moving & ~racing)
 
     def _lay_course(self, swarms: Swarms, s: int) -> Course | None:
         rings = swarms.rings(s)
@@ -121,40 +151,32 @@ class ClassicalPilot:
 
     # ---- planning ------------------------------------------------------------------------------
 
-    def _plan(self, swarms: Swarms, truth: _Truth, s: int) -> None:
+    def _plan(self, swarms: Swarms, seen: Seen, s: int) -> None:
         """Plans for the drones of swarm s that have none."""
-        now, offset = swarms.steps[s] * CONTROL_STEP, truth.position[s] - truth.target[s]
+        now, offset = swarms.steps[s] * CONTROL_STEP, seen.position[s] - seen.target[s]
         airframes, course = self._airframes[s], self._courses[s]
-        if course is None:
-            targets = foresee(truth.target[s], truth.drift[s], truth.bend[s])
-            able = limits(airframes)
-        else:
-            targets = foresee_places(course, now)
-            able = limits(airframes, RACING_DOWN)
-        flight.plan_swarm(
-            now, offset, truth.velocity[s] - truth.drift[s],
-            present_acceleration(swarms, airframes, s) - truth.bend[s], targets,
-            np.argsort(-np.linalg.norm(offset, axis=1), kind="stable"),
-            self._lost[s], swarms.active[s], swarms.arena - WALL_MARGIN,
-            airframes[:, PARAMETERS.index("gravity")].copy(), able, self._primitives,
-            swarms.collision_distance, self.gains, self._plans[s],
-            np.zeros((len(offset), 3, flight.SAMPLES), np.float32),
+        drift, turning = seen.target_velocity[s], seen.target_acceleration[s]
+        outlook = Outlook(
+            now,
+            offset,
+            seen.velocity[s] - drift,
+            present_acceleration(swarms, airframes, s) - turning,
+            foresee_places(course, now) if course else foresee(seen.target[s], drift, turning),
+            swarms.arena - WALL_MARGIN,
+            airframes[:, PARAMETERS.index("gravity")].copy(),
+            limits(airframes, RACING_DOWN) if course else limits(airframes),
+            swarms.collision_distance,
+        )
+        farthest_first = np.argsort(-np.linalg.norm(offset, axis=1), kind="stable")
+        plan_swarm(
+            outlook, farthest_first, self._lost[s], swarms.active[s], self._primitives, self.gains,
+            self._plans[s],
         )  # fmt: skip
         self._lost[s] = False
 
 
-class _Truth(NamedTuple):
-    """What is seen at one time, each (S, N, 3); on a course, the places on it are the targets."""
-
-    position: np.ndarray
-    velocity: np.ndarray
-    target: np.ndarray
-    drift: np.ndarray  #: velocity of the targets
-    bend: np.ndarray  #: acceleration of the targets
-
-
 def draw_primitives(sweeps: int, count: int) -> np.ndarray:
-    """The primitives that drones choose among: (sweeps, 6 + count, 4), see ``flight.plan_swarm``.
+    """The primitives that drones choose among: (sweeps, 6 + count, 4), see ``plan_swarm``.
 
     The first is the straight one, then some that only take longer, then detours every way.
     """
@@ -179,7 +201,7 @@ def foresee(target: np.ndarray, velocity: np.ndarray, acceleration: np.ndarray) 
 
     Exact for a formation that stands, drifts straight or turns; for others, a good guess.
     """
-    time = np.arange(flight.SAMPLES) * flight.GRID
+    time = np.arange(SAMPLES) * GRID
     speed, bend = (np.linalg.norm(v, axis=1) for v in (velocity, acceleration))
     rate = np.clip(bend / np.maximum(speed, 1e-3), 1e-4, MAX_ARC_RATE)[:, None, None]
     return (
@@ -191,7 +213,7 @@ def foresee(target: np.ndarray, velocity: np.ndarray, acceleration: np.ndarray) 
 
 def foresee_places(course: Course, now: float) -> np.ndarray:
     """Where the places on a course will be, likewise."""
-    times = now + np.arange(flight.SAMPLES) * flight.GRID
+    times = now + np.arange(SAMPLES) * GRID
     return np.stack([course.places(time)[0] for time in times], axis=2)
 
 

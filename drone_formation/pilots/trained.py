@@ -1,102 +1,102 @@
-"""Trained pilots: a policy network as plain arrays, flown with NumPy alone.
-
-A policy file is an ``.npz`` of float32 arrays, a JSON text that says where they come from, and a
-SHA-256 of both.  Nothing in it is executed when it is read.
-"""
+"""Trained pilots: a policy network as plain arrays, flown with NumPy alone."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import zipfile
-import zlib
-from collections.abc import Mapping
-from importlib import resources
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import validation
+from ..control import CONTROL_MODES
 from ..observation import (
     MAX_NEIGHBOURS,
-    NEIGHBOUR_SCALE,
-    OFFSET_SCALES,
-    RATE_SCALE,
-    VELOCITY_SCALE,
+    Slice,
+    numbered,
     observation_size,
     observation_table,
+    size_of,
     symmetries,
 )
 from ..tasks import TASKS
+from . import policy_file
 
 if TYPE_CHECKING:
     from ..swarms import Swarms
 
 #: Numbers of images that make a group.
 SYMMETRIES = (1, 2, 4)
-_FORMAT = "drone_formation policy 1"
-
-
-def observation_layout(neighbours: int) -> dict[str, Any]:
-    """What a policy must agree on with the observation: its slices and their scales."""
-    return {
-        "slices": [[row.name, row.size] for row in observation_table(neighbours)],
-        "scales": [*OFFSET_SCALES, VELOCITY_SCALE, RATE_SCALE, NEIGHBOUR_SCALE],
-    }
 
 
 class TrainedPilot:
     """A multilayer perceptron with tanh between its layers; actions are clipped to [-1, 1].
 
+    It observes slices by name: swarms may show more than these, and in another order.
+
     Args:
         arrays: ``policy_weight_0`` (in, out), ``policy_bias_0`` (out,), ``policy_weight_1``, ...,
             float32.  ``value_weight_0``, ... and ``log_sigma`` may come along: they do not fly,
             but training can go on from the former.
-        neighbours: how many neighbours it observes.
+        neighbours: how many neighbours it observes; None for 4, or for those among ``slices``.
         metadata: where it comes from: task, training command, seed, wall time, evaluation, ...
-            Of these, ``paced`` and ``symmetries`` say how it flies.
+            Of these, ``control``, ``paced`` and ``symmetries`` say how it flies.
+        slices: what it observes, in order; None for the observation of that many neighbours.
 
     Raises:
-        ValueError: the arrays do not make a network from observations to actions, or
-            ``symmetries`` is not 1, 2 or 4.
+        ValueError: the arrays do not make a network from observations to actions; ``neighbours``
+            are not those of ``slices``; ``symmetries`` is not 1, 2 or 4; or ``control`` is no
+            control mode.
     """
 
     def __init__(
         self,
         arrays: Mapping[str, np.ndarray],
-        neighbours: int = 2,
+        neighbours: int | None = None,
         metadata: Mapping[str, Any] | None = None,
+        slices: Iterable[Slice] | None = None,
     ) -> None:
         self.arrays = {
             name: np.ascontiguousarray(value, np.float32) for name, value in arrays.items()
         }
-        self.neighbours = neighbours
+        if slices is None:
+            slices = observation_table(4 if neighbours is None else neighbours)
+        self.slices = numbered((row.name, row.size, row.kind, row.meaning) for row in slices)
+        self.neighbours = _neighbours(self.slices)
+        if neighbours not in (None, self.neighbours):
+            raise ValueError(
+                f"neighbours must be those of the slices, {self.neighbours}; got {neighbours!r}"
+            )
         self.metadata = dict(metadata or {})
         self._layers = self.layers("policy")
         sizes = [weight.shape[0] for weight, _ in self._layers]
         sizes.append(self._layers[-1][0].shape[1] if self._layers else 0)
-        if sizes[0] != observation_size(neighbours) or sizes[-1] != 4:
+        if sizes[0] != size_of(self.slices) or sizes[-1] != 4:
             raise ValueError(
-                f"the policy network must lead from {observation_size(neighbours)} observations "
-                f"({neighbours} neighbours) to 4 actions; its layers have the sizes {sizes}"
+                f"the policy network must lead from {size_of(self.slices)} observations "
+                f"({self.neighbours} neighbours) to 4 actions; its layers have the sizes {sizes}"
             )
         if not all(np.isfinite(value).all() for value in self.arrays.values()):
             raise ValueError("the policy network has weights that are not finite")
         validation.choice("symmetries", self.symmetries, SYMMETRIES)
-        images = symmetries(neighbours)[: self.symmetries]
-        self._images = [self._as_image(*image) for image in images]
+        validation.choice("control", self.control, CONTROL_MODES)
+        self._images = [self._as_image(*image) for image in self._symmetries()]
 
     @property
     def name(self) -> str:
-        """The task it was trained for."""
-        return str(self.metadata.get("task", "trained"))
+        """That of the policy, if it comes with the package, or of the task it was trained for."""
+        return str(self.metadata.get("name") or self.metadata.get("task", "trained"))
 
     @property
     def paced(self) -> bool:
-        """Whether it was trained for races with a timetable."""
+        """Whether it was trained on paced races."""
         return bool(self.metadata.get("paced", False))
+
+    @property
+    def control(self) -> str:
+        """The control mode of the actions it has learnt."""
+        return self.metadata.get("control", "motor")
 
     @property
     def symmetries(self) -> int:
@@ -111,7 +111,7 @@ class TrainedPilot:
     @property
     def options(self) -> dict[str, Any]:
         """What swarms that it is to fly must be built with: keywords of ``Swarms``."""
-        return {"neighbours": self.neighbours, "paced": self.paced}
+        return {"neighbours": self.neighbours, "paced": self.paced, "control": self.control}
 
     @property
     def hidden(self) -> tuple[int, ...]:
@@ -136,26 +136,72 @@ class TrainedPilot:
         return layers
 
     def act(self, swarms: Swarms) -> np.ndarray:
-        """Actions (S, N, 4) for what every drone observes now."""
-        if swarms.neighbours != self.neighbours:
+        """Actions (S, N, 4) for what every drone observes now.
+
+        Raises:
+            ValueError: the swarms do not show what it observes, have another control mode, or
+                have a race that is not paced though it was trained on paced ones.
+        """
+        if swarms.control != self.control:
             raise ValueError(
-                f"this policy observes {self.neighbours} neighbours and the swarms show "
-                f"{swarms.neighbours}: build them with neighbours={self.neighbours}"
+                f"pilot {self.name!r} was trained with control={self.control!r} and the swarms "
+                f"have {swarms.control!r}: build them with control={self.control!r}"
             )
         if self.paced and not swarms.paced and TASKS[swarms.task].races:
             raise ValueError(
-                "this policy races by a timetable and the swarms have none: build them with "
-                "paced=True"
+                f"pilot {self.name!r} was trained on paced races and this one is not paced: build "
+                "the swarms with paced=True"
             )
-        return self.predict(swarms.observations)
+        shown = swarms.observation_table
+        if [row[:3] for row in shown] == [row[:3] for row in self.slices]:
+            return self.predict(swarms.observations)
+        return self.predict(swarms.observations[..., self._columns(shown, swarms.neighbours)])
+
+    def _columns(self, shown: Sequence[Slice], neighbours: int) -> np.ndarray:
+        """Where its slices stand among those that swarms show."""
+        places = {(row.name, row.size, row.kind): row.columns for row in shown}
+        wanted = [(row.name, row.size, row.kind) for row in self.slices]
+        missing = [row[0] for row in wanted if row not in places]
+        if missing:
+            others = [name for name in missing if not name.startswith("neighbour_")]
+            terms = f" and observation_terms that show {', '.join(others)}" if others else ""
+            raise ValueError(
+                f"pilot {self.name!r} observes {', '.join(missing)}, which the swarms do not show: "
+                f"it observes {self.neighbours} neighbours and they show {neighbours}; build them "
+                f"with neighbours={max(self.neighbours, neighbours)}{terms}"
+            )
+        columns = np.arange(size_of(shown))
+        return np.concatenate([columns[places[row]] for row in wanted])
 
     def predict(self, observations: np.ndarray) -> np.ndarray:
-        """Actions (..., 4), the policy's means, for observations (..., D)."""
+        """Actions (..., 4), the policy's means, for observations (..., D) of its own slices.
+
+        Raises:
+            ValueError: they have another width; the message names the neighbours of both.
+        """
         observations = np.asarray(observations, np.float32)
-        rows = observations.reshape(-1, observations.shape[-1])
+        width = size_of(self.slices)
+        if observations.shape[-1:] != (width,):
+            stands_for = {observation_size(k): f"{k} neighbours" for k in range(MAX_NEIGHBOURS + 1)}
+            given = observations.shape[-1] if observations.ndim else 0
+            raise ValueError(
+                f"the observations have {given} numbers "
+                f"({stands_for.get(given, 'no number of neighbours')}) and pilot {self.name!r} "
+                f"reads {width} ({self.neighbours} neighbours): build what shows them with "
+                f"neighbours={self.neighbours}"
+            )
+        rows = observations.reshape(-1, width)
         actions = np.mean([_forward(rows, layers) for layers in self._images], axis=0)
         np.clip(actions, -1, 1, out=actions)
         return actions.reshape(*observations.shape[:-1], 4)
+
+    def _symmetries(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """What its images observe, in the order of its slices, and what they do."""
+        ours = {row.name for row in observation_table(self.neighbours)}
+        extra = [row for row in self.slices if row.name not in ours]
+        columns = self._columns(observation_table(self.neighbours, extra), self.neighbours)
+        images = symmetries(self.neighbours, extra, self.control)[: self.symmetries]
+        return [(observation[np.ix_(columns, columns)], action) for observation, action in images]
 
     def _as_image(
         self, observation: np.ndarray, action: np.ndarray
@@ -174,8 +220,9 @@ class TrainedPilot:
     def from_sb3(cls, model: Any, metadata: Mapping[str, Any] | None = None) -> TrainedPilot:
         """Take the networks out of a Stable-Baselines3 actor-critic model (PPO, A2C).
 
-        How a model of ``drone-formation train`` is to be flown is read from its attribute
-        ``drone_formation``; ``metadata`` adds to it.
+        How it is to be flown is read from its attribute ``drone_formation``, which
+        ``drone-formation train`` gives its models, or else from its environment, if that is a
+        ``DroneVecEnv``; ``metadata`` adds to it.
 
         Raises:
             ValueError: the model's policy is not a multilayer perceptron with tanh.
@@ -202,11 +249,18 @@ class TrainedPilot:
             for k, module in enumerate(linear):
                 arrays[f"{name}_weight_{k}"] = module.weight.detach().cpu().numpy().T
                 arrays[f"{name}_bias_{k}"] = module.bias.detach().cpu().numpy()
-        metadata = {**getattr(model, "drone_formation", {}), **(metadata or {})}
+        about = {**getattr(model, "drone_formation", {}), **(metadata or {})}
+        env = model.get_env() if hasattr(model, "get_env") else None
+        swarms = getattr(env, "swarms", None)
+        if swarms is not None:
+            about = {**how_to_fly(swarms), **about}
+        layout = about.pop("observation", None)
+        if layout is not None:
+            return cls(arrays, None, about, policy_file.slices_of(layout))
         size = arrays["policy_weight_0"].shape[0]
         for neighbours in range(MAX_NEIGHBOURS + 1):
             if observation_size(neighbours) == size:
-                return cls(arrays, neighbours, metadata)
+                return cls(arrays, neighbours, about)
         raise ValueError(f"the model observes {size} numbers; no number of neighbours makes these")
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
@@ -215,30 +269,8 @@ class TrainedPilot:
         Raises:
             FileExistsError: the file exists and ``force`` is not given.
         """
-        path = Path(path)
-        path = path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
-        if path.exists() and not force:
-            raise FileExistsError(f"{path} exists; choose another name or force its replacement")
-        about = {
-            **self.metadata,
-            "neighbours": self.neighbours,
-            "observation": observation_layout(self.neighbours),
-        }
-        text = json.dumps(about, sort_keys=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            with open(partial, "wb") as file:
-                np.savez_compressed(
-                    file,
-                    format=np.array(_FORMAT),
-                    metadata=np.array(text),
-                    sha256=np.array(_checksum(self.arrays, text)),
-                    **self.arrays,  # type: ignore[arg-type]
-                )
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-        return path
+        about = {**self.metadata, "observation": policy_file.layout_of(self.slices)}
+        return policy_file.write(path, self.arrays, about, force)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TrainedPilot:
@@ -246,39 +278,31 @@ class TrainedPilot:
 
         Raises:
             FileNotFoundError: there is none.
-            ValueError: it is damaged, is something else, or is for another observation layout.
+            ValueError: it is damaged, is something else, or reads slices of the observation that
+                are not those of this version.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file")
+        arrays, metadata = policy_file.read(Path(path))
+        metadata.pop("neighbours", None)  # of earlier versions; the slices tell
         try:
-            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            kind = str(arrays.pop("format"))
-            text = str(arrays.pop("metadata"))
-            checksum = str(arrays.pop("sha256"))
-        # What NumPy raises on foreign bytes depends on where they stop making sense.
-        except (ValueError, KeyError, AttributeError, EOFError, OSError, NotImplementedError,
-                zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
-            raise ValueError(f"{path} is not a policy file, or is damaged: {error}") from None
-        if kind != _FORMAT:
-            raise ValueError(f"{path} has the format {kind!r}; this version reads {_FORMAT!r}")
-        if checksum != _checksum(arrays, text):
-            raise ValueError(f"{path} is damaged: its checksum does not match")
-        metadata = json.loads(text)
-        neighbours = metadata.pop("neighbours")
-        layout = metadata.pop("observation")
-        if layout != observation_layout(neighbours):
-            theirs, ours = dict(layout["slices"]), dict(observation_layout(neighbours)["slices"])
-            differing = [n for n in {**theirs, **ours} if theirs.get(n) != ours.get(n)]
-            raise ValueError(
-                f"{path} was trained on another observation layout, which differs in "
-                f"{', '.join(differing) or 'its scales'}: train it again with this version"
-            )
-        try:
-            return cls(arrays, neighbours, metadata)
+            slices = policy_file.slices_of(metadata.pop("observation"))
+            return cls(arrays, None, metadata, slices)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
+
+
+def how_to_fly(swarms: Swarms) -> dict[str, Any]:
+    """What a policy that was trained on some swarms must remember of them: metadata."""
+    return {
+        "control": swarms.control,
+        "paced": swarms.paced,
+        "observation": policy_file.layout_of(swarms.observation_table),
+    }
+
+
+def _neighbours(slices: Sequence[Slice]) -> int:
+    """How many neighbours must be shown for slices of them to be there."""
+    numbers = [row.name.split("_")[1] for row in slices if row.name.startswith("neighbour_")]
+    return 1 + max(map(int, filter(str.isdigit, numbers)), default=-1)
 
 
 def _forward(rows: np.ndarray, layers: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
@@ -304,92 +328,3 @@ def _times(rows: np.ndarray, weight: np.ndarray) -> np.ndarray:
     np.matmul(blocks, weight, out=product[:whole].reshape(whole // few, few, result))
     np.matmul(rows[whole:], weight, out=product[whole:])
     return product
-
-
-def _checksum(arrays: Mapping[str, np.ndarray], text: str) -> str:
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
-def shipped_policies() -> tuple[str, ...]:
-    """Names of the trained policies that come with the package."""
-    folder = resources.files("drone_formation").joinpath("policies")
-    if not folder.is_dir():
-        return ()
-    return tuple(
-        sorted(entry.name[:-4] for entry in folder.iterdir() if entry.name.endswith(".npz"))
-    )
-
-
-def policy_of(task: str, randomized: bool = False) -> str | None:
-    """Which of these flies a task: its own, or a joint one.
-
-    ``randomized``: with airframes that differ from drone to drone.  Those that know such drones
-    have not learnt to race.
-    """
-    fitting = (
-        ("randomized", "generalist") if randomized and task != "race" else (task, "generalist")
-    )
-    shipped = shipped_policies()
-    return next((name for name in fitting if name in shipped), None)
-
-
-def load_pilot(name: str | os.PathLike[str]) -> TrainedPilot:
-    """A trained pilot, ready to fly.
-
-    Args:
-        name: the name of a policy that comes with the package; or the path of a policy file
-            (``.npz``), of a Stable-Baselines3 model (``.zip``; needs Stable-Baselines3, and is
-            as trustworthy as whoever made it: reading one can run code), or of the folder of a
-            training run; or the name of a task ("flag"), for the policy that flies it best.
-
-    Raises:
-        ValueError, FileNotFoundError: there is no such policy, or it cannot be read.
-    """
-    if isinstance(name, str) and name in TASKS and not Path(name).exists():
-        name = policy_of(name) or name
-    if isinstance(name, str) and name in shipped_policies():
-        with resources.as_file(
-            resources.files("drone_formation").joinpath("policies", f"{name}.npz")
-        ) as path:
-            return TrainedPilot.load(path)
-    path = Path(name)
-    if path.is_dir():
-        path = path / "policy.npz"
-        if not path.is_file():
-            raise FileNotFoundError(f"{path.parent} holds no policy.npz")
-    if path.suffix == ".zip" and path.is_file():
-        return _load_sb3(path)
-    if path.suffix == ".npz" or path.is_file():
-        return TrainedPilot.load(path)
-    known = ", ".join(shipped_policies()) or "none"
-    raise FileNotFoundError(
-        f"no policy {str(name)!r}: give a path to a .npz or .zip file, the name of one that "
-        f"comes with the package ({known}), or the name of a task"
-    )
-
-
-def _load_sb3(path: Path) -> TrainedPilot:
-    try:
-        from stable_baselines3 import PPO
-    except ImportError as error:
-        raise ImportError(
-            f"reading {path} needs Stable-Baselines3; install it with: "
-            'pip install "drone-formation[train]"'
-        ) from error
-    try:
-        model = PPO.load(path, device="cpu")
-    except Exception as error:  # whatever unpickling foreign bytes comes to
-        raise ValueError(
-            f"{path} is not a Stable-Baselines3 PPO model, or is damaged: {error}"
-        ) from None
-    try:
-        pilot = TrainedPilot.from_sb3(model, {"source": path.name})
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    pilot.metadata.setdefault("task", path.stem)
-    return pilot

@@ -163,8 +163,8 @@ def strain(
 ) -> np.ndarray:
     """By which factor a curve must be slowed, at each of some points, for a drone to fly it: (M,).
 
-    As ``pilots.flight.strain``, of which it is no part: numba's disk cache notices changes only in
-    the file that holds a function.
+    As ``pilots.primitives.strain``, of which it is no part: the disk cache notices changes only in
+    the folder that holds a function.
 
     Args:
         bend, twist: (3, M), the second and third derivatives of the curve by its angle, m.

@@ -16,7 +16,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from .. import validation
 from ..airframe import Airframe
 from ..envs.sb3 import DroneVecEnv
-from ..pilots.trained import TrainedPilot, load_pilot
+from ..pilots.library import load_policy
+from ..pilots.trained import TrainedPilot
 from ..registration import task_name
 from ..swarms import Swarms
 from ..tasks import TASKS
@@ -57,7 +58,7 @@ def train(
         out: folder of the run, which must not exist; None for the first free ``runs/<task>-<n>``.
         resume: folder of a run to go on with, exactly as if it had never stopped.  Reading one
             can run code: use your own.
-        init_from: a trained policy to start from: see ``load_pilot``.  Its hidden layers and
+        init_from: a trained policy to start from: see ``load_policy``.  Its hidden layers and
             neighbours take the place of the config's.
         until_solved: stop as soon as an evaluation finds 95 % of the drones on target.
         num_drones: drones per swarm, 64 by default.
@@ -146,7 +147,7 @@ def _started_from(
     """The run with the network that a policy has, and the policy as a pilot."""
     if policy is None:
         return run, None
-    pilot = load_pilot(policy)
+    pilot = load_policy(policy)
     if run.config.neighbours not in (None, pilot.neighbours):
         raise ValueError(
             f"init_from: {policy} observes {pilot.neighbours} neighbours, and neighbours="

@@ -19,7 +19,7 @@ from stable_baselines3.common.logger import (
 from .. import validation
 from ..envs.sb3 import DroneVecEnv
 from ..evaluation import FIRST_SEED, Evaluation
-from ..pilots.trained import TrainedPilot
+from ..pilots.trained import TrainedPilot, how_to_fly
 from .callbacks import RunCallback, asking_to_stop
 from .checkpoints import read_snapshot
 from .config import RunConfig, command_line, versions
@@ -113,8 +113,8 @@ class Training:
         model = self._begin(pilot) if checkpoint is None else self._go_on(checkpoint)
         # Saved with the model, so that whoever finds no more than its file knows how to fly it.
         model.drone_formation = {  # type: ignore[attr-defined]
+            **how_to_fly(self.env.swarms),
             "task": self.run.task,
-            "paced": self.env.swarms.paced,
             "symmetries": self.run.config.symmetries,
         }
         result = self._learn(model, fresh=checkpoint is None)

@@ -7,11 +7,14 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from drone_formation import Airframe, Swarms
-from drone_formation.observation import observation_table, symmetries
+from drone_formation.control import CONTROL_MODES
+from drone_formation.observation import Slice, observation_table, symmetries
 
 #: Yaw by drag and by rotors that accelerate, far beyond the default: it tells their spins apart.
 AIRFRAME = Airframe(torque_ratio=0.02, rotor_inertia=1e-4, angular_damping=0.02)
 N = 12
+#: How many numbers a slice of each kind has.
+SIZES = {"polar": 3, "axial": 3, "scalar": 2, "rotors": 4}
 
 
 def as_matrix(quaternions):
@@ -25,19 +28,23 @@ def seen_in(axes, quaternion):
     return np.concatenate([w[..., None], axis], axis=-1)
 
 
-def swarm(points):
-    swarms = Swarms("formation", 1, points=points, neighbours=3, airframe=AIRFRAME, seed=0)
+def swarm(points, control):
+    swarms = Swarms(
+        "formation", 1, points=points, neighbours=3, airframe=AIRFRAME, seed=0, control=control
+    )
     swarms.reset()
     return swarms
 
 
+@pytest.mark.parametrize("control", CONTROL_MODES)
 @pytest.mark.parametrize("image", [0, 1, 2, 3])
-def test_a_swarm_and_its_image_stay_images(image):
-    observation, action = symmetries(3)[image]
+def test_a_swarm_and_its_image_stay_images(image, control):
+    observation, action = symmetries(3, control=control)[image]
+    rotors = symmetries(3)[image][1]
     axes = observation[:3, :3].astype(float)
     rng = np.random.default_rng(image)
     points = rng.permutation(np.stack(np.meshgrid([-3, 0, 3], [-4, 0], [-2, 2]), -1).reshape(-1, 3))
-    here, there = swarm(points), swarm(points @ axes)
+    here, there = swarm(points, control), swarm(points @ axes, control)
     np.testing.assert_allclose(there.target_position, here.target_position @ axes, atol=1e-5)
     attitude = rng.normal([2, 0, 0, 0], 1, (1, N, 4))
     attitude /= np.linalg.norm(attitude, axis=2, keepdims=True)
@@ -54,7 +61,7 @@ def test_a_swarm_and_its_image_stay_images(image):
         "velocity": state["velocity"] @ axes,
         "attitude": seen_in(axes, attitude),
         "body_rates": sense * state["body_rates"] @ axes,
-        "rotor_speeds": state["rotor_speeds"] @ action,
+        "rotor_speeds": state["rotor_speeds"] @ rotors,
     }
     turned = axes @ as_matrix(attitude) @ axes  # the world is reflected, and so is the body
     np.testing.assert_allclose(as_matrix(mirrored["attitude"]), turned, atol=1e-12)
@@ -78,9 +85,11 @@ def test_a_swarm_and_its_image_stay_images(image):
     assert met
 
 
+@pytest.mark.parametrize("control", CONTROL_MODES)
 @pytest.mark.parametrize("neighbours", [0, 2, 8])
-def test_images_are_permutations_with_signs_and_their_own_inverses(neighbours):
-    images = symmetries(neighbours)
+def test_images_are_permutations_with_signs_and_their_own_inverses(neighbours, control):
+    extra = [Slice(kind, 0, size, kind, "") for kind, size in SIZES.items()]
+    images = symmetries(neighbours, extra, control)
     for matrices in zip(*images, strict=True):
         np.testing.assert_array_equal(matrices[0], np.eye(len(matrices[0])))
         for matrix in matrices:

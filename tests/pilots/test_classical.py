@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from drone_formation.airframe import Airframe, Randomization
-from drone_formation.pilots import HoverPilot, Pilot, RandomPilot, flight
+from drone_formation.pilots import HoverPilot, Pilot, RandomPilot, planning, primitives
 from drone_formation.pilots.classical import ClassicalPilot, foresee, limits
+from drone_formation.racing.curves import LATERAL
 from drone_formation.swarms import Swarms
 
 
@@ -135,17 +136,9 @@ def test_takes_over_in_flight():
 
 
 def start_at(swarms, position, target):
-    """Put resting drones somewhere by editing a snapshot, as no public call does."""
-    from drone_formation.sim import layout
-
-    state = swarms.get_state()
-    for i, (p, t) in enumerate(zip(position, target, strict=True)):
-        block, lane = divmod(i, layout.LANES)
-        for row in (layout.POSITION, layout.PREVIOUS_POSITION):
-            state["blocks"][block, row : row + 3, lane] = p
-        for row in (layout.TARGET_POSITION, layout.CENTRE):
-            state["blocks"][block, row : row + 3, lane] = t
-    swarms.set_state(state)
+    """Put resting drones somewhere, and their targets."""
+    swarms.place(position=[position])
+    swarms.set_targets(target)
 
 
 def test_mirror_images_fly_mirror_images():
@@ -177,7 +170,7 @@ def test_head_on_swap_keeps_clear():
 def test_coincident_drones_give_finite_actions():
     swarms = Swarms("cube", 1, 4, seed=0)
     swarms.reset()
-    start_at(swarms, np.ones((4, 3)), np.zeros((4, 3)))
+    swarms.place(position=np.ones((1, 4, 3)))
     pilot = ClassicalPilot()
     for _ in range(20):
         actions = pilot.act(swarms)
@@ -214,34 +207,34 @@ def test_ignores_drones_that_are_gone():
 def test_primitives_start_and_end_where_they_should():
     rng = np.random.default_rng(0)
     offset, velocity, acceleration, bump = rng.normal(size=(4, 3))
-    plan = np.zeros(flight.PLAN)
-    flight.set_plan(plan, 1.0, 2.5, offset, velocity, acceleration, bump)
+    plan = np.zeros(primitives.PLAN)
+    primitives.set_plan(plan, 1.0, 2.5, offset, velocity, acceleration, bump)
     for axis in range(3):
-        begin = flight.offset_at(plan, axis, 1.0)
+        begin = primitives.offset_at(plan, axis, 1.0)
         np.testing.assert_allclose(begin, [offset[axis], velocity[axis], acceleration[axis]])
-        np.testing.assert_allclose(flight.offset_at(plan, axis, 3.5 - 1e-9), 0, atol=1e-6)
-        assert flight.offset_at(plan, axis, 4.0) == (0, 0, 0)
+        np.testing.assert_allclose(primitives.offset_at(plan, axis, 3.5 - 1e-9), 0, atol=1e-6)
+        assert primitives.offset_at(plan, axis, 4.0) == (0, 0, 0)
         h = 1e-4  # derivatives by central differences
-        x = [flight.offset_at(plan, axis, 2.0 + k * h) for k in (-1, 0, 1)]
+        x = [primitives.offset_at(plan, axis, 2.0 + k * h) for k in (-1, 0, 1)]
         np.testing.assert_allclose(x[1][1], (x[2][0] - x[0][0]) / (2 * h), rtol=1e-5)
         np.testing.assert_allclose(x[1][2], (x[2][1] - x[0][1]) / (2 * h), rtol=1e-5)
 
 
 def test_separation_matches_a_fine_search():
     rng = np.random.default_rng(1)
-    time = np.arange(flight.SAMPLES)
+    time = np.arange(primitives.SAMPLES)
     for _ in range(20):
         one, other = (
-            np.cumsum(rng.normal(size=(3, flight.SAMPLES)) * 0.3, axis=1).astype(np.float32)
+            np.cumsum(rng.normal(size=(3, primitives.SAMPLES)) * 0.3, axis=1).astype(np.float32)
             for _ in range(2)
         )
-        around = np.zeros((2, flight.CHUNKS, 4), np.float32)
-        flight.outline(one, around[0])
-        flight.outline(other, around[1])
-        fine = np.linspace(0, flight.SAMPLES - 1, 20 * flight.SAMPLES)
+        around = np.zeros((2, planning.CHUNKS, 4), np.float32)
+        planning.outline(one, around[0])
+        planning.outline(other, around[1])
+        fine = np.linspace(0, primitives.SAMPLES - 1, 20 * primitives.SAMPLES)
         gap = [np.interp(fine, time, (one - other)[axis]) for axis in range(3)]
         least = np.linalg.norm(gap, axis=0).min()
-        found = flight.separation(one, around[0], other, around[1], 5.0)
+        found = planning.separation(one, around[0], other, around[1], 5.0)
         if least < 5.0:
             assert found == pytest.approx(least, abs=0.02)
         else:
@@ -249,7 +242,7 @@ def test_separation_matches_a_fine_search():
 
 
 def test_targets_on_circles_are_foreseen_exactly():
-    rate, time = 0.3, np.arange(flight.SAMPLES) * flight.GRID
+    rate, time = 0.3, np.arange(primitives.SAMPLES) * primitives.GRID
     target, velocity = np.array([[5.0, 0, 1]]), np.array([[0, 5 * rate, 0]])
     acceleration = np.array([[-5 * rate**2, 0, 0]])
     seen = foresee(target, velocity, acceleration)[0]
@@ -263,4 +256,4 @@ def test_weak_drones_have_lower_limits():
     weak = limits(Airframe(max_rotor_speed=350).as_row()[None])[0]
     assert (weak <= strong).all()
     assert (weak > 0).all()
-    assert weak[flight.LATERAL] < 0.5 * strong[flight.LATERAL]
+    assert weak[LATERAL] < 0.5 * strong[LATERAL]

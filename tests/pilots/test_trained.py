@@ -7,20 +7,24 @@ import zipfile
 import numpy as np
 import pytest
 
-from drone_formation.observation import observation_size, symmetries
-from drone_formation.pilots import trained
-from drone_formation.pilots.trained import TrainedPilot, load_pilot, shipped_policies
+import drone_formation as df
+from drone_formation import ObservationTerm
+from drone_formation.observation import Slice, observation_size, observation_table, symmetries
+from drone_formation.pilots import policy_file
+from drone_formation.pilots.library import load_pilot, shipped_policies
+from drone_formation.pilots.trained import TrainedPilot
 from drone_formation.swarms import Swarms
 
 
-def make_pilot(neighbours=2, hidden=(16, 8), seed=0, **metadata) -> TrainedPilot:
+def make_pilot(neighbours=2, hidden=(16, 8), seed=0, slices=None, **metadata) -> TrainedPilot:
     rng = np.random.default_rng(seed)
-    sizes = [observation_size(neighbours), *hidden, 4]
+    slices = observation_table(neighbours) if slices is None else slices
+    sizes = [sum(row.size for row in slices), *hidden, 4]
     arrays = {"log_sigma": np.zeros(4)}
     for k in range(len(sizes) - 1):
         arrays[f"policy_weight_{k}"] = rng.normal(size=sizes[k : k + 2]) / np.sqrt(sizes[k])
         arrays[f"policy_bias_{k}"] = rng.normal(size=sizes[k + 1])
-    return TrainedPilot(arrays, neighbours, {"task": "flag", **metadata})
+    return TrainedPilot(arrays, metadata={"task": "flag", **metadata}, slices=slices)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,7 @@ def model():
 def test_actions_are_those_of_the_model(model):
     pilot = TrainedPilot.from_sb3(model)
     rng = np.random.default_rng(0)
-    observations = rng.uniform(-1, 1, (500, observation_size(2))).astype(np.float32)
+    observations = rng.uniform(-1, 1, (500, observation_size())).astype(np.float32)
     expected, _ = model.predict(observations, deterministic=True)
     assert np.abs(expected).max() == 1  # some are clipped
     assert np.abs(expected).min() < 0.5
@@ -87,16 +91,118 @@ def test_it_flies_swarms():
 
 
 def test_it_refuses_swarms_that_show_other_neighbours():
-    swarms = Swarms("flag", 1, 5, seed=0, neighbours=3)
+    swarms = Swarms("flag", 1, 5, seed=0, neighbours=1)
     swarms.reset()
-    with pytest.raises(ValueError, match="neighbours=2"):
+    with pytest.raises(
+        ValueError,
+        match=r"neighbour_1_offset, neighbour_1_velocity, which.*2 neighbours and they show 1;"
+        r".*neighbours=2$",
+    ):
         make_pilot().act(swarms)
 
 
-def test_a_racer_by_timetable_refuses_a_race_without_one(tmp_path):
+def test_it_finds_what_it_observes_by_name():
+    """Among more neighbours, slices of the user's own, and in whichever order it was trained."""
+    height = ObservationTerm("height", 1, lambda swarms: swarms.position[..., 2:] / 100)
+    swarms = Swarms("flag", 2, 5, seed=0, observation_terms=[height])
+    swarms.reset()
+    shown = swarms.observation_table
+    assert [row.name for row in shown[-3:]] == [
+        "neighbour_3_offset",
+        "neighbour_3_velocity",
+        "height",
+    ]
+    expected = make_pilot().predict(swarms.observations[..., : observation_size(2)])
+    np.testing.assert_array_equal(make_pilot().act(swarms), expected)
+    some = [row for row in shown[::-1] if row.name in ("height", "up", "neighbour_2_offset")]
+    pilot = make_pilot(slices=some, symmetries=4)
+    assert pilot.neighbours == 3
+    rows = np.concatenate([swarms.observations[..., row.columns] for row in some], axis=2)
+    np.testing.assert_array_equal(pilot.act(swarms), pilot.predict(rows))
+    swarms = Swarms("flag", 2, 5, seed=0)
+    swarms.reset()
+    with pytest.raises(ValueError, match=r"observes height, which.*terms that show height"):
+        pilot.act(swarms)
+
+
+@pytest.mark.parametrize("kind", ["polar", "axial", "scalar", "rotors"])
+def test_slices_of_the_users_own_are_kept_and_turned_as_their_kind_is(kind, tmp_path):
+    size = {"scalar": 2, "rotors": 4}.get(kind, 3)
+    own = Slice("mine", 0, size, kind, "what I like")
+    slices = observation_table(1, [own])
+    pilot = TrainedPilot.load(make_pilot(slices=slices, symmetries=4).save(tmp_path / "mine"))
+    assert [row[:4] for row in pilot.slices] == [row[:4] for row in slices]
+    rows = np.random.default_rng(0).uniform(-0.3, 0.3, (9, observation_size(1, [own])))
+    for observation, action in symmetries(1, [own]):
+        turned = pilot.predict(rows @ observation)
+        np.testing.assert_allclose(turned, pilot.predict(rows) @ action, atol=1e-5)
+
+
+def test_rows_of_another_width_are_refused():
+    pilot = make_pilot()
+    rows = np.zeros((3, observation_size(4)))
+    with pytest.raises(
+        ValueError, match=r"have 61 numbers \(4 neighbours\).*49 \(2 neighbours\).*neighbours=2"
+    ):
+        pilot.predict(rows)
+    with pytest.raises(ValueError, match="no number of neighbours"):
+        pilot.predict(rows[:, :50])
+    with pytest.raises(ValueError, match="neighbours must be those of the slices, 2; got 3"):
+        TrainedPilot(pilot.arrays, 3, slices=pilot.slices)
+
+
+def test_another_control_mode_is_refused(tmp_path):
+    pilot = TrainedPilot.load(make_pilot(control="body_rates").save(tmp_path / "rates"))
+    assert pilot.options["control"] == "body_rates"
+    swarms = Swarms("flag", 1, 5, seed=0, **pilot.options)
+    swarms.reset()
+    pilot.act(swarms)
+    with pytest.raises(ValueError, match="with control='motor' and the swarms have 'body_rates'"):
+        make_pilot().act(swarms)
+    with pytest.raises(ValueError, match="control must be one of"):
+        make_pilot(control="thoughts")
+
+
+@pytest.mark.parametrize("name", [*shipped_policies(), "flag", "DroneFlag-v0", "DroneRace-v0"])
+def test_predict_reads_every_view_as_it_is_made(name):
+    pilot = load_pilot(name)
+    parallel, joint = df.parallel_env("flag", num_drones=3), df.JointEnv("race", num_drones=3)
+    vector = df.VectorEnv("flag", 2, num_drones=3)
+    for observation in parallel.reset(seed=0)[0].values():
+        assert pilot.predict(observation).shape == (4,)
+    actions = pilot.predict(joint.reset(seed=0)[0])
+    assert actions.shape == (3, 4)
+    joint.step(actions)
+    actions = pilot.predict(vector.reset(seed=0)[0])
+    assert actions.shape == (2, 3, 4)
+    vector.step(actions)
+
+
+def test_predict_reads_the_rows_of_stable_baselines3():
+    pytest.importorskip("stable_baselines3")
+    env = df.DroneVecEnv("flag", 2, num_drones=3)
+    actions = load_pilot("flag").predict(env.reset())
+    assert actions.shape == (6, 4)
+    env.step(actions)
+
+
+def test_a_model_remembers_its_environment(tmp_path):
+    sb3 = pytest.importorskip("stable_baselines3")
+    height = ObservationTerm("height", 1, lambda swarms: swarms.position[..., 2:] / 100)
+    options = {"control": "body_rates", "neighbours": 1, "observation_terms": [height]}
+    env = df.DroneVecEnv("flag", 1, num_drones=4, **options)
+    model = sb3.PPO("MlpPolicy", env, n_steps=8, batch_size=32, device="cpu", seed=0)
+    pilot = TrainedPilot.load(TrainedPilot.from_sb3(model).save(tmp_path / "mine"))
+    assert [row[:4] for row in pilot.slices] == [row[:4] for row in env.swarms.observation_table]
+    assert pilot.options == {"neighbours": 1, "paced": False, "control": "body_rates"}
+    env.reset()
+    np.testing.assert_array_equal(pilot.act(env.swarms), pilot.predict(env.swarms.observations))
+
+
+def test_a_pilot_of_paced_races_refuses_others(tmp_path):
     pilot = TrainedPilot.load(make_pilot(paced=True).save(tmp_path / "racer"))
-    assert pilot.options == {"neighbours": 2, "paced": True}
-    assert make_pilot().options == {"neighbours": 2, "paced": False}
+    assert pilot.options == {"neighbours": 2, "paced": True, "control": "motor"}
+    assert make_pilot().options == {"neighbours": 2, "paced": False, "control": "motor"}
     for task in ("race", "flag"):
         swarms = Swarms(task, 1, 5, seed=0, **pilot.options)
         swarms.reset()
@@ -108,7 +214,7 @@ def test_a_racer_by_timetable_refuses_a_race_without_one(tmp_path):
     swarms.reset()
     make_pilot().act(swarms)
     for task in ("race", "mixed"):  # whether or not it draws a race this time
-        swarms = Swarms(task, 1, 5, seed=0)
+        swarms = Swarms(task, 1, 5, seed=0, paced=False)
         swarms.reset()
         with pytest.raises(ValueError, match="paced=True"):
             pilot.act(swarms)
@@ -182,22 +288,38 @@ def test_foreign_files_are_refused_and_named(tmp_path):
         load_pilot(text)
 
 
-def test_another_observation_layout_is_refused(tmp_path, monkeypatch):
-    path = make_pilot().save(tmp_path / "old.npz")
-    layout = trained.observation_layout
+def save_as(path, pilot, change):
+    """A policy file whose observation is another."""
+    layout = policy_file.layout_of(pilot.slices)
+    change(layout)
+    return policy_file.write(path, pilot.arrays, {"observation": layout}, force=True)
 
-    def renamed(neighbours):
-        new = layout(neighbours)
-        new["slices"][3] = ["airspeed", 3]
-        return new
 
-    with monkeypatch.context() as patch:
-        patch.setattr(trained, "observation_layout", renamed)
-        with pytest.raises(ValueError, match=r"old\.npz.*another observation layout.*airspeed"):
-            TrainedPilot.load(path)
-    monkeypatch.setattr(trained, "VELOCITY_SCALE", 7.0)
-    with pytest.raises(ValueError, match="its scales"):
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda layout: layout["slices"][3].__setitem__(1, 4), "relative_velocity"),
+        (lambda layout: layout["slices"][5].__setitem__(2, "polar"), "body_rates"),
+        (lambda layout: layout["slices"].__setitem__(4, ["airspeed", 3]), "airspeed"),
+        (lambda layout: layout["scales"].__setitem__(3, 7.0), "its scales"),
+    ],
+)
+def test_another_observation_is_refused(change, said, tmp_path):
+    path = save_as(tmp_path / "old.npz", make_pilot(), change)
+    with pytest.raises(ValueError, match=rf"old\.npz: .*another observation.*differs in {said}"):
         TrainedPilot.load(path)
+
+
+def test_files_without_kinds_are_read(tmp_path):
+    """As earlier versions wrote them, in whichever order."""
+
+    def strip(layout):
+        layout["slices"] = [[name, size] for name, size, _ in layout["slices"]]
+
+    pilot = make_pilot(slices=observation_table(2)[::-1])
+    again = TrainedPilot.load(save_as(tmp_path / "old.npz", pilot, strip))
+    assert again.slices == pilot.slices
+    assert again.neighbours == 2
 
 
 @pytest.mark.parametrize(
@@ -214,7 +336,7 @@ def test_arrays_that_make_no_policy_are_refused(change):
     arrays = dict(make_pilot().arrays)
     change(arrays)
     with pytest.raises(ValueError, match="network"):
-        TrainedPilot(arrays)
+        TrainedPilot(arrays, 2)
 
 
 def test_loading_by_name_and_path(tmp_path, model):
@@ -226,6 +348,7 @@ def test_loading_by_name_and_path(tmp_path, model):
         load_pilot(tmp_path)
     for name in shipped_policies():
         assert load_pilot(name).metadata["command"]
+        assert load_pilot(name).name == name
     make_pilot().save(tmp_path / "policy.npz")
     assert load_pilot(tmp_path).hidden == (16, 8)
     model.save(tmp_path / "model.zip")

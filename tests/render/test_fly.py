@@ -10,7 +10,8 @@ from drone_formation.cli import main
 from drone_formation.cli.flight import redirected
 from drone_formation.pilots import RandomPilot
 from drone_formation.pilots.classical import ClassicalPilot
-from drone_formation.pilots.trained import TrainedPilot, load_pilot, shipped_policies
+from drone_formation.pilots.library import load_pilot, shipped_policies
+from drone_formation.pilots.trained import TrainedPilot
 from drone_formation.tasks import TASKS
 
 OPTIONS = {"num_drones": 20, "seed": 4, "neighbours": 2}
