@@ -104,9 +104,11 @@ def add_path(swarm, index, knots):
 def measure_distances(blocks, index):
     """Distances to the targets."""
     block = view(blocks, index)
-    for lane in range(LANES):
-        target, position = load3(block, TARGET_POSITION, lane), load3(block, POSITION, lane)
-        block[DISTANCE, lane] = length(difference(target, position))
+    for lane in range(LANES):  # without load3: LLVM would unroll so short a loop, lane by lane
+        x = block[TARGET_POSITION, lane] - block[POSITION, lane]
+        y = block[TARGET_POSITION + 1, lane] - block[POSITION + 1, lane]
+        z = block[TARGET_POSITION + 2, lane] - block[POSITION + 2, lane]
+        block[DISTANCE, lane] = length((x, y, z))
 
 
 @inlined

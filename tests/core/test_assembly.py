@@ -10,12 +10,25 @@ import functools
 import inspect
 import platform
 import re
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from llvmlite import binding
-from numba import config, njit, types
+from numba import config, njit, typeof
 
-from drone_formation import kernel
+from drone_formation import Swarms
+from drone_formation.sim import (
+    _jit,
+    conflicts,
+    dynamics,
+    layout,
+    neighbours,
+    observe,
+    rewards,
+    targets,
+    tiles,
+)
 
 MACHINE = platform.machine().lower()
 ARM = MACHINE in ("aarch64", "arm64")
@@ -37,40 +50,63 @@ if ARM:
 else:
     PACKED = r"\bv(?:mul|add|sub|div|sqrt|min|max|fn?m(?:add|sub)\d+)ps\b[^\n]*%[yz]mm"
     SINGLE = r"\bv?(?:mul|add|sub|div|sqrt|min|max|fn?m(?:add|sub)\d+)s[sd]\b"
-FLOATS = {rank: types.Array(types.float32, rank, "C") for rank in (1, 2, 3)}
-#: Types of arguments by their names; all others are int64.
-TYPES = {
-    **dict.fromkeys(("blocks", "tiles"), FLOATS[3]),
-    **dict.fromkeys(("scratch", "waves", "boxes"), FLOATS[2]),
-    **dict.fromkeys(("settings", "actions"), FLOATS[1]),
-    **dict.fromkeys(("again", "late", "settled"), types.boolean),
-    "mask": types.int32,
-    "radius_squared": types.float32,
-}
-#: Scalar arithmetic that a function may hold outside its loops.
+#: Scalar arithmetic that a function may hold outside its loops: what is worked out once, before.
 FEW = 5
-#: How many packed instructions each function has at least, and whether it works on two buffers, so
-#: that LLVM keeps a scalar copy of its loops for the case that they overlap, which never happens.
+
+
+class Loops(NamedTuple):
+    """What a function is compiled to: at least so many packed instructions.
+
+    ``two_buffers``: whether it works on the block and on the scratch, so that LLVM keeps a scalar
+    copy of its loops for the case that they overlap, which never happens.
+    """
+
+    function: Any
+    packed: int
+    two_buffers: bool = False
+
+
 FUNCTIONS = {
-    "fly": (400, False),
-    "move_targets": (6, False),
-    "measure": (7, False),
-    "pass_rings": (20, False),
-    "find_three": (80, False),
-    "compare_tiles": (80, False),
-    "foresee": (20, True),
-    "observe": (180, True),
+    "integrate": Loops(dynamics.integrate, 600),
+    "add_harmonic": Loops(targets.add_harmonic, 35, two_buffers=True),
+    "measure_distances": Loops(targets.measure_distances, 8),
+    "note_rings": Loops(targets.note_rings, 25),
+    "find_three": Loops(neighbours.find_three, 80),
+    "compare_tiles": Loops(tiles.compare_tiles, 80),
+    "measure_conflicts": Loops(conflicts.measure_conflicts, 65, two_buffers=True),
+    "observe_self": Loops(observe.observe_self, 130, two_buffers=True),
+    "observe_conflicts": Loops(observe.observe_conflicts, 140, two_buffers=True),
+    "observe_neighbours": Loops(observe.observe_neighbours, 70, two_buffers=True),
+    "pay": Loops(rewards.pay, 24),
 }
 
 
 @functools.cache
+def argument_types() -> dict[str, Any]:
+    """numba's types of arguments, by their names, as a simulator calls with them."""
+    small, large = (Swarms("orbit", 1, count)._batch for count in (20, 200))
+    small.set_capacity(1, 0)
+    world, work = small.world, small._workspaces[0]
+    settings, episode = world.settings[0], world.episodes[0]
+    arguments = {
+        "blocks": world.blocks, "settings": settings, "wind": None, "scratch": work.scratch,
+        "harmonics": world.harmonics, "wave": work.waves[0], "lead": episode["lead"],
+        "radius_squared": settings["ring_radius_squared"], "stays": np.float32(1),
+        "mask": np.int32(-32), "again": False, "tiles": large._workspaces[0].tiling[0],
+        "swarm": layout.Swarm(world.blocks, 0, 2, settings, episode, np.int32(-32)),
+    }  # fmt: skip
+    counts = ("index", "k", "place", "first", "num_blocks", "found", "mine", "theirs", "neighbours")
+    arguments |= dict.fromkeys(counts, 2)
+    return {name: typeof(value) for name, value in arguments.items()}
+
+
+@functools.cache
 def assembly_of(name: str, **options: str) -> str:
-    """What a function of the kernel is compiled to."""
-    function = getattr(kernel, name).py_func
-    compiled = njit(**{**kernel._OPTIONS, **options})(function)
-    compiled.compile(
-        tuple(TYPES.get(name, types.int64) for name in inspect.signature(function).parameters)
-    )
+    """What a function of the simulator is compiled to."""
+    function = FUNCTIONS[name].function.py_func
+    compiled = njit(**{**_jit._INTERNAL, **options})(function)
+    known = argument_types()
+    compiled.compile(tuple(known[argument] for argument in inspect.signature(function).parameters))
     (assembly,) = compiled.inspect_asm().values()
     return assembly
 
@@ -87,8 +123,8 @@ def is_packed(name: str, packed: int, scalar: int) -> bool:
     A loop that falls back loses its packed instructions, and its scalar ones are new unless they
     are there anyway.
     """
-    least, two_buffers = FUNCTIONS[name]
-    return packed >= least and (two_buffers or scalar <= FEW)
+    loops = FUNCTIONS[name]
+    return packed >= loops.packed and (loops.two_buffers or scalar <= FEW)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -97,7 +133,7 @@ def test_lane_loops_are_packed(name):
     assert is_packed(name, packed, scalar), f"{packed} packed instructions, {scalar} scalar ones"
 
 
-@pytest.mark.parametrize("name", ["fly", "pass_rings", "observe"])
+@pytest.mark.parametrize("name", ["note_rings", "observe_self", "observe_neighbours"])
 def test_a_loop_that_is_not_packed_is_noticed(name):
     """Python's error model checks every division, and a loop with a way out stays scalar."""
     packed, scalar = counts(name, error_model="python")

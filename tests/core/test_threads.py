@@ -186,7 +186,7 @@ def test_what_an_interrupted_call_left_at_work_is_waited_for(monkeypatch):
     threads.run([lambda: None] * 3)
     with monkeypatch.context() as patch:
         waits = iter([lambda futures: None, interrupted])
-        patch.setattr("drone_formation.threads.wait", lambda futures: next(waits)(futures))
+        patch.setattr("drone_formation.threads._await", lambda futures: next(waits)(futures))
         with pytest.raises(KeyboardInterrupt):
             threads.run([lambda: None, late, late])
     threading.Timer(0.05, go_on.set).start()
