@@ -59,6 +59,7 @@ if TYPE_CHECKING:  # type checkers and editors see what is imported late
     from .envs.vector import VectorEnv as VectorEnv
     from .evaluation import evaluate as evaluate
     from .formations import Formation as Formation
+    from .pilots.library import as_pilot as as_pilot
     from .pilots.library import load_pilot as load_pilot
     from .registration import register_task as register_task
     from .reward import RewardWeights as RewardWeights
