@@ -41,11 +41,11 @@ def source_stamp(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _say_once(problem: str, error: BaseException, remedy: str) -> None:
+def _say_once(problem: str, where: str, error: BaseException, remedy: str) -> None:
     """Tell the user why this process compiles, once for each kind of problem."""
     if problem not in _said:
         _said.add(problem)
-        text = f"drone_formation: {problem} ({type(error).__name__}: {error}): {remedy}"
+        text = f"drone_formation: {problem}{where} ({type(error).__name__}: {error}): {remedy}"
         print(text, file=sys.stderr, flush=True)
 
 
@@ -60,8 +60,8 @@ class _FolderCache(FunctionCache):
         try:
             return super().load_overload(signature, target_context)
         except Exception as error:  # whatever unpickling damaged bytes comes to
-            problem = f"compiled code in {self.cache_path} is damaged or cannot be read"
-            _say_once(problem, error, "it is compiled anew")
+            where = f" in {self.cache_path}"
+            _say_once("compiled code cannot be read", where, error, "it is compiled anew")
             self._forget()
             return None
 
@@ -69,7 +69,8 @@ class _FolderCache(FunctionCache):
         try:
             super().save_overload(signature, data)
         except Exception as error:  # a full disk, a folder that became read-only, ...
-            _say_once(f"compiled code cannot be kept in {self.cache_path}", error, _IN_MEMORY)
+            where = f" in {self.cache_path}"
+            _say_once("compiled code cannot be kept", where, error, _IN_MEMORY)
 
     def _forget(self) -> None:
         """Empty the function's index, so that new code takes the place of the damaged."""
@@ -89,7 +90,7 @@ def compiled(**options: Any) -> Callable:
         try:
             dispatcher._cache = _FolderCache(dispatcher.py_func)
         except RuntimeError as error:  # "no locator available": no folder is writable
-            _say_once("no folder for compiled code is writable", error, _IN_MEMORY)
+            _say_once("no folder for compiled code is writable", "", error, _IN_MEMORY)
         return dispatcher
 
     return decorate
