@@ -101,7 +101,9 @@ def test_the_processor_changes_no_bit(copy, cold):
         ("observation.py", "NEIGHBOUR_SCALE = 2.0", "NEIGHBOUR_SCALE = 4.0"),
         ("reward.py", '"""The reward:', '"""What is paid:'),
         ("control.py", "YAW_AUTHORITY = 0.2", "YAW_AUTHORITY = 0.3"),
+        ("disturbances.py", "A steady wind", "A constant wind"),
     ],
+    ids=["layout", "vectors", "airframe", "observation", "reward", "control", "disturbances"],
 )
 def test_a_change_beside_the_entry_is_seen(copy, cold, module, constant, changed):
     """Whatever file it is in, all is compiled anew, and what it changes shows.

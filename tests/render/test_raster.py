@@ -54,7 +54,7 @@ def test_the_compiled_code_depends_on_no_other_module():
     tree = ast.parse(Path(raster.__file__).read_text())
     own = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
     assert [(node.module, [name.name for name in node.names]) for node in own] == [
-        ("kernel", ["compiled"])  # which is a plain function
+        ("sim._jit", ["compiled"])  # which is a plain function
     ]
 
 
