@@ -101,7 +101,7 @@ def test_the_processor_changes_no_bit(copy, cold):
         ("observation.py", "NEIGHBOUR_SCALE = 2.0", "NEIGHBOUR_SCALE = 4.0"),
         ("reward.py", '"""The reward:', '"""What is paid:'),
         ("control.py", "YAW_AUTHORITY = 0.2", "YAW_AUTHORITY = 0.3"),
-        ("disturbances.py", "A steady wind", "A constant wind"),
+        ("disturbances.py", "50.0", "40.0"),
     ],
     ids=["layout", "vectors", "airframe", "observation", "reward", "control", "disturbances"],
 )
