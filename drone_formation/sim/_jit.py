@@ -20,7 +20,7 @@ from numba import config, njit
 from numba.core.caching import FunctionCache
 
 #: False where ``NUMBA_DISABLE_JIT`` is set: everything is then interpreted by Python.
-COMPILED = not config.DISABLE_JIT
+COMPILED = not config.DISABLE_JIT  # type: ignore[attr-defined, unused-ignore]
 
 _PACKAGE = Path(__file__).parents[1]
 #: Files outside the simulator's folder that its constants come from.
@@ -53,12 +53,12 @@ class _FolderCache(FunctionCache):
     """numba's disk cache, stamped by a folder; what is damaged or full is no reason to fail."""
 
     def __init__(self, function: Callable) -> None:
-        super().__init__(function)
+        super().__init__(function)  # type: ignore[no-untyped-call, unused-ignore]
         self._cache_file._source_stamp = source_stamp(Path(function.__code__.co_filename).parent)
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         try:
-            return super().load_overload(signature, target_context)
+            return super().load_overload(signature, target_context)  # type: ignore[no-untyped-call, unused-ignore]
         except Exception as error:  # whatever unpickling damaged bytes comes to
             where = f" in {self.cache_path}"
             _say_once("compiled code cannot be read", where, error, "it is compiled anew")
@@ -67,7 +67,7 @@ class _FolderCache(FunctionCache):
 
     def save_overload(self, signature: Any, data: Any) -> None:
         try:
-            super().save_overload(signature, data)
+            super().save_overload(signature, data)  # type: ignore[no-untyped-call, unused-ignore]
         except Exception as error:  # a full disk, a folder that became read-only, ...
             where = f" in {self.cache_path}"
             _say_once("compiled code cannot be kept", where, error, _IN_MEMORY)
@@ -77,10 +77,14 @@ class _FolderCache(FunctionCache):
         try:
             self._cache_file.flush()
         except OSError:
-            self.disable()
+            self.disable()  # type: ignore[no-untyped-call, unused-ignore]
 
 
-def compiled(**options: Any) -> Callable:
+# Compiled functions take what compiles, a float32 for a float among it: mypy need not know.
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def compiled(**options: Any) -> Decorator:
     """``njit`` with the disk cache described above."""
 
     def decorate(function: Callable) -> Any:
@@ -110,6 +114,6 @@ _INTERNAL = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 # a dozen arrays.  ``merged``: put into its callers by numba, before anything is compiled.  That is
 # for what must not be optimised by itself: lane loops over rows that came as arguments, whose
 # strides only the caller knows; and for what is called once.
-jitted = njit(**_INTERNAL)
-inlined = njit(forceinline=True, **_INTERNAL)
-merged = njit(inline="always", **_INTERNAL)
+jitted: Decorator = njit(**_INTERNAL)
+inlined: Decorator = njit(forceinline=True, **_INTERNAL)
+merged: Decorator = njit(inline="always", **_INTERNAL)

@@ -1,14 +1,16 @@
 """The boxes around tiles: how far apart they are, and which are near enough to matter."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from ._jit import inlined, jitted
-from .layout import BOX_GAP, BOX_LIST, LANES, MAX_TILES, ZERO
+from .layout import BOX_GAP, BOX_LIST, LANES, MAX_TILES, ZERO, Numbers, Scalar
 from .simd import boxes_of, lowest, within
 
 
 @inlined
-def corners_of(boxes, row, tile):
+def corners_of(boxes: np.ndarray, row: int, tile: int) -> Numbers:
     """The corners of a tile's box, from the given row on: low 3, high 3."""
     return (
         boxes[row, tile], boxes[row + 1, tile], boxes[row + 2, tile],
@@ -17,7 +19,7 @@ def corners_of(boxes, row, tile):
 
 
 @inlined
-def gap_between(low, high, other_low, other_high):
+def gap_between(low: Scalar, high: Scalar, other_low: Scalar, other_high: Scalar) -> Scalar:
     """How far apart two intervals are; zero where they overlap."""
     before, after = low - other_high, other_low - high
     gap = before if before > after else after
@@ -25,7 +27,7 @@ def gap_between(low, high, other_low, other_high):
 
 
 @inlined
-def measure_gaps(boxes, num_tiles, row, corners):
+def measure_gaps(boxes: np.ndarray, num_tiles: int, row: int, corners: Numbers) -> None:
     """Squared distance of every tile's box, from the given row on, from one with given corners."""
     box = boxes_of(boxes)
     x0, y0, z0, x1, y1, z1 = corners
@@ -37,14 +39,14 @@ def measure_gaps(boxes, num_tiles, row, corners):
 
 
 @inlined
-def boxes_within(boxes, start, end, limit):
+def boxes_within(boxes: np.ndarray, start: int, end: int, limit: Scalar) -> int:
     """A bit for each of 16 boxes from ``start`` on, before ``end``: is its gap up to the limit?"""
     bits = within(boxes, BOX_GAP * MAX_TILES + start, limit)
     return bits & ((1 << (end - start)) - 1) if end - start < LANES else bits
 
 
 @jitted
-def list_boxes(boxes, num_tiles, limit, skip):
+def list_boxes(boxes: np.ndarray, num_tiles: int, limit: Scalar, skip: int) -> tuple[int, int]:
     """List the tiles within a squared distance but for one, those that overlap first.
 
     Returns how many there are, and how many of them overlap.

@@ -1,5 +1,7 @@
 """Collisions: which drones come within the collision distance of another within the step."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from ._jit import inlined, jitted
@@ -7,6 +9,7 @@ from .boxes import measure_gaps
 from .layout import (
     ACTIVE, BOX_CORNERS, BOX_GAP, CLOSE, COLLIDING, LANE, LANES, NEAREST_DISTANCE, ONE,
     POSITION, STEP_LENGTH, STRUCK, TALLY, TILE_INDEX, TILE_MARKED, TILE_MOVE, TILE_ROWS, ZERO,
+    Numbers, Scalar, Swarm,
 )  # fmt: skip
 from .pairs import path_of
 from .simd import any_positive, columns_of, greatest, load3, positive_at, tile_of, view
@@ -14,7 +17,7 @@ from .vectors import dot
 
 
 @inlined
-def come_within(own, other, limit):
+def come_within(own: Numbers, other: Numbers, limit: Scalar) -> Scalar:
     """Whether two drones' paths come within sqrt(limit) of each other in the step.
 
     Both are taken to move straight from where they were to where they are, so that they cannot
@@ -33,7 +36,9 @@ def come_within(own, other, limit):
 
 
 @jitted
-def comes_near_another(swarm, mine, this, limit, reach, tiling):
+def comes_near_another(
+    swarm: Swarm, mine: int, this: int, limit: Scalar, reach: Scalar, tiling: tuple | None
+) -> bool:
     """Whether a drone comes within sqrt(limit) of another in the step.
 
     ``reach`` bounds how far away, at the end of the step, such another can be, m.
@@ -67,7 +72,7 @@ def comes_near_another(swarm, mine, this, limit, reach, tiling):
 
 
 @inlined
-def find_collisions(swarm, index, fastest, tiling):
+def find_collisions(swarm: Swarm, index: int, fastest: Scalar, tiling: tuple | None) -> None:
     """Which drones come nearer to another than the collision distance within this step.
 
     Those cannot whose nearest drone is now farther than that plus what both can have moved
@@ -91,7 +96,7 @@ def find_collisions(swarm, index, fastest, tiling):
 
 
 @inlined
-def longest_step(swarm, scratch):
+def longest_step(swarm: Swarm, scratch: np.ndarray) -> Scalar:
     """How far the drone moved that moved farthest in this step, m."""
     longest = columns_of(scratch)
     for lane in range(LANES):

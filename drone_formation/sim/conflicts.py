@@ -5,6 +5,8 @@ Every other drone is led on along its present velocity, as the drone itself is, 
 by velocity obstacles does (Fiorini & Shiller, 1998).
 """
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -15,6 +17,7 @@ from .layout import (
     ALERT, CAUTION, CONFLICT, CONFLICT_DEGREE, CONFLICT_KEYS, CONFLICT_MARGIN, CONFLICT_OFFSET,
     CONFLICT_VELOCITY, FAR, FARTHEST, HIGH, HORIZON, INDEX, LANES, LEAST, MATTERS, ONE,
     POSITION, POSSIBLE, SANE, TALLY, TILE_INDEX, TILE_MARKED, TINY, TWO, VELOCITY, ZERO,
+    Numbers, Scalar, Swarm,
 )  # fmt: skip
 from .pairs import gather_motion, motion_of, relative_motion, speed_of
 from .simd import (
@@ -26,7 +29,7 @@ EVERY = -1  #: in place of a row that marks some drones
 
 
 @inlined
-def top_speed(blocks, first, num_blocks, scratch):
+def top_speed(blocks: np.ndarray, first: int, num_blocks: int, scratch: np.ndarray) -> Scalar:
     """The greatest speed in a swarm, m/s."""
     top = columns_of(scratch)
     for lane in range(LANES):
@@ -40,13 +43,13 @@ def top_speed(blocks, first, num_blocks, scratch):
 
 
 @inlined
-def touching_within(margin):
+def touching_within(margin: Scalar) -> Scalar:
     """Squared distance below which drones collide, m²."""
     return margin * margin * (ONE / (CONFLICT_MARGIN * CONFLICT_MARGIN))
 
 
 @merged
-def set_alerts(rows, nearest, index, margin, fastest):
+def set_alerts(rows: np.ndarray, nearest: int, index: int, margin: Scalar, fastest: Scalar) -> None:
     """Forget each lane's conflicts, and put it on alert where they must be looked for.
 
     They need not be where the nearest drone is farther away than both can fly until the horizon,
@@ -65,7 +68,7 @@ def set_alerts(rows, nearest, index, margin, fastest):
 
 
 @inlined
-def may_conflict(motion, limit):
+def may_conflict(motion: Numbers, limit: Scalar) -> Scalar:
     """Whether a drone in relative motion may pass within sqrt(limit) before the horizon.
 
     Divides nothing, and errs on the safe side: a conflict is never missed.
@@ -78,7 +81,7 @@ def may_conflict(motion, limit):
 
 
 @inlined
-def closest_approach(motion, margin):
+def closest_approach(motion: Numbers, margin: Scalar) -> Numbers:
     """Where a drone in relative motion will be when it passes, how far away, and how bad that is.
 
     Both are led on along their present velocities, for up to the horizon, unless they touch now.
@@ -98,7 +101,9 @@ def closest_approach(motion, margin):
 
 
 @inlined
-def update_conflicts_of_tile(tiles, mine, theirs, corners, margin, mask):
+def update_conflicts_of_tile(
+    tiles: np.ndarray, mine: int, theirs: int, corners: Numbers, margin: Scalar, mask: Scalar
+) -> None:
     """:func:`update_conflicts` for those of a tile's drones whose way comes near a box."""
     tile = tile_of(tiles, theirs)
     for lane in range(LANES):
@@ -114,7 +119,9 @@ def update_conflicts_of_tile(tiles, mine, theirs, corners, margin, mask):
 
 
 @merged
-def update_conflicts(rows, others, index, marks, margin, mask):
+def update_conflicts(
+    rows: np.ndarray, others: np.ndarray, index: int, marks: int, margin: Scalar, mask: Scalar
+) -> None:
     """Keep each lane's two worst conflicts, now that the drones of another block or tile are seen.
 
     Few drones are in conflict, so two are looked at roughly first, and those not marked in row
@@ -137,7 +144,9 @@ def update_conflicts(rows, others, index, marks, margin, mask):
 
 
 @merged
-def insert_conflict(rows, other, own, index, margin, mask):
+def insert_conflict(
+    rows: np.ndarray, other: Numbers, own: Scalar, index: int, margin: Scalar, mask: Scalar
+) -> None:
     """Offer one drone, whose index is ``own``, to all lanes on alert as a conflict."""
     label = np.int32(own)
     for lane in range(LANES):
@@ -154,7 +163,7 @@ def insert_conflict(rows, other, own, index, margin, mask):
 
 
 @inlined
-def measure_conflicts(swarm, index, scratch):
+def measure_conflicts(swarm: Swarm, index: int, scratch: np.ndarray) -> None:
     """What each lane's two worst conflicts ahead are: their degrees, offsets and velocities."""
     block, seen = view(swarm.blocks, index), columns_of(scratch)
     margin = CONFLICT_MARGIN * swarm.settings.collision_distance

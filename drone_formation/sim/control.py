@@ -5,13 +5,18 @@ slices, their kinds and scales.  Rotor commands are speeds, rad/s; rotors 0 to 3
 -x, -y.
 """
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
 
 from ..control import CONTROL_MODES, MAX_RATES, YAW_AUTHORITY
 from ._jit import inlined
-from .layout import ACTION, BODY_RATES, COMMAND, HALF, HOVER_SPEED, LANES, ONE, TOP_SPEED, TWO, ZERO
+from .layout import (
+    ACTION, BODY_RATES, COMMAND, HALF, HOVER_SPEED, LANES, ONE, TOP_SPEED, TWO, ZERO, Four,
+    Numbers, Scalar, Vector,
+)  # fmt: skip
 from .physics import load_airframe
 from .simd import load3, load4, store4, view
 from .vectors import clamp
@@ -23,7 +28,7 @@ _LEAST_RATIO, _QUARTER = np.float32(1e-4), np.float32(0.25)
 
 
 @inlined
-def write_commands(blocks, index, control):
+def write_commands(blocks: np.ndarray, index: int, control: int) -> None:
     """Each lane's rotor commands, at every physics step."""
     block = view(blocks, index)
     if control == MOTOR:
@@ -45,13 +50,13 @@ def write_commands(blocks, index, control):
 
 
 @inlined
-def motor(action, hover, top):
+def motor(action: Scalar, hover: Scalar, top: Scalar) -> Scalar:
     """Rotor speed aimed at, rad/s, for a number in [-1, 1]: 0 hovers, 1 is the top, -1 stops."""
     return hover + action * ((top - hover) if action > ZERO else hover)
 
 
 @inlined
-def body_rates(action, rates, airframe):
+def body_rates(action: Four, rates: Vector, airframe: Numbers) -> Four:
     """Collective thrust and body rates: a proportional rate loop, and the mixer of a + frame.
 
     The torque is J k (commanded - actual) + damping + w x J w, which cancels what the airframe
@@ -86,14 +91,16 @@ def body_rates(action, rates, airframe):
 
 
 @inlined
-def rate_torque(commanded, rate, inertia, damping, lag):
+def rate_torque(
+    commanded: Scalar, rate: Scalar, inertia: Scalar, damping: Scalar, lag: Scalar
+) -> Scalar:
     """The torque that brings a rate to what is commanded, and what damping takes, N m."""
     stiffness = ONE + damping / inertia * lag
     return inertia * (stiffness * stiffness * HALF / lag) * (commanded - rate) + damping * rate
 
 
 @inlined
-def speed_for(newtons, thrust, top):
+def speed_for(newtons: Scalar, thrust: Scalar, top: Scalar) -> Scalar:
     """The rotor speed at which a rotor pushes so hard, rad/s, as far as it can."""
     speed = math.sqrt((newtons if newtons > ZERO else ZERO) / thrust)
     return speed if speed < top else top

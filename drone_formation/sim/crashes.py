@@ -1,12 +1,14 @@
 """What becomes of drones that left the arena: a new random place, or none."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from ._jit import jitted
 from .dynamics import reset_to_hover
 from .layout import (
     ACTIVE, CENTRE, CONFLICT_MARGIN, CRASHED, FAR, LANE, LANES, ONE, PARKED, POSITION,
-    RESPAWN_TRIALS, TALLY, TARGET_POSITION, TWO, ZERO,
+    RESPAWN_TRIALS, TALLY, TARGET_POSITION, TWO, ZERO, Scalar, Swarm, Vector,
 )  # fmt: skip
 from .pairs import squared_distance
 from .simd import columns_of, greatest, load3, store3, view
@@ -14,7 +16,7 @@ from .vectors import difference, dot
 
 
 @jitted
-def uniform(key, count):
+def uniform(key: int, count: int) -> Scalar:
     """A random number in [0, 1), the ``count``-th under a key: splitmix64 (Steele et al., 2014)."""
     mixed = np.uint64(key) + np.uint64(count + 1) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -24,7 +26,7 @@ def uniform(key, count):
 
 
 @jitted
-def room_at(swarm, index, this, place, scratch):
+def room_at(swarm: Swarm, index: int, this: int, place: Vector, scratch: np.ndarray) -> Scalar:
     """Squared distance from a place to the nearest other drone, or to the target that it holds."""
     room, holds = columns_of(scratch), swarm.episode.holds
     for lane in range(LANES):
@@ -44,7 +46,7 @@ def room_at(swarm, index, this, place, scratch):
 
 
 @jitted
-def respawn(swarm, index, this, scratch):
+def respawn(swarm: Swarm, index: int, this: int, scratch: np.ndarray) -> None:
     """Put a crashed drone back at a random place that is clear of the others."""
     block, settings, episode = view(swarm.blocks, index), swarm.settings, swarm.episode
     spacing = CONFLICT_MARGIN * settings.collision_distance
@@ -68,7 +70,7 @@ def respawn(swarm, index, this, scratch):
 
 
 @jitted
-def deactivate(block, lane):
+def deactivate(block: np.ndarray, lane: int) -> None:
     """Take a drone out of play."""
     block[ACTIVE, lane] = ZERO
     block[CRASHED, lane] = ZERO

@@ -1,12 +1,16 @@
 """A control step of a block: its actions in, its state advanced, its crashes noted."""
 
+from __future__ import annotations
+
+import numpy as np
+
 from ._jit import inlined, jitted
 from .control import write_commands
 from .forces import acceleration_of, sum_forces
 from .layout import (
     ACTION, ACTION_CHANGE, ACTIVE, ATTITUDE, BODY_RATES, COMMAND, CRASHED, FAULT, HALF,
     HOVER_SPEED, LANES, LEAP, ONE, POSITION, PREVIOUS_POSITION, ROTOR_SPEEDS, SANE, STEP_LENGTH,
-    VELOCITY, ZERO,
+    VELOCITY, ZERO, Record,
 )  # fmt: skip
 from .physics import load_airframe, load_state, rk4_step, store_state
 from .simd import columns_of, load3, load4, store3, store4, view
@@ -14,7 +18,9 @@ from .vectors import clamp4, difference, length
 
 
 @inlined
-def load_actions(blocks, index, actions, start, count, scratch):
+def load_actions(
+    blocks: np.ndarray, index: int, actions: np.ndarray, start: int, count: int, scratch: np.ndarray
+) -> None:
     """Clip the actions of ``count`` drones, from ``actions[start]`` on, into the block's lanes."""
     block, raw = view(blocks, index), columns_of(scratch)
     for lane in range(count):
@@ -32,7 +38,9 @@ def load_actions(blocks, index, actions, start, count, scratch):
 
 
 @inlined
-def integrate(blocks, index, k, settings, air):
+def integrate(
+    blocks: np.ndarray, index: int, k: int, settings: Record, air: np.ndarray | None
+) -> None:
     """Advance a block of swarm ``k`` by one control step; note which drones left the arena."""
     block = view(blocks, index)
     time_step = settings.time_step
@@ -49,7 +57,7 @@ def integrate(blocks, index, k, settings, air):
 
 
 @inlined
-def note_crashes(blocks, index, settings):
+def note_crashes(blocks: np.ndarray, index: int, settings: Record) -> None:
     """Which drones left the arena in this step, and of which the numbers have blown up."""
     block = view(blocks, index)
     reach_x, reach_y, reach_z = settings.arena[0], settings.arena[1], settings.arena[2]
@@ -75,7 +83,7 @@ def note_crashes(blocks, index, settings):
 
 
 @jitted
-def reset_to_hover(block, lane):
+def reset_to_hover(block: np.ndarray, lane: int) -> None:
     """Put a drone at rest where it is, level, with its rotors at hover speed."""
     for row in range(VELOCITY, ROTOR_SPEEDS):
         block[row, lane] = ZERO
@@ -88,7 +96,7 @@ def reset_to_hover(block, lane):
 
 
 @jitted
-def contain_faults(blocks, index):
+def contain_faults(blocks: np.ndarray, index: int) -> None:
     """Put drones whose numbers have blown up to rest where they were: nothing of it may spread."""
     block = view(blocks, index)
     for lane in range(LANES):

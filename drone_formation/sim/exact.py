@@ -1,19 +1,28 @@
 """The rare second search: neighbours by whole distances, where keys cannot tell them apart."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from ._jit import jitted, merged
 from .boxes import boxes_within, measure_gaps
 from .layout import (
     BOX_NEARBY, FAR, FARTHEST, INDEX, LANES, NEARBY_TILE, NEAREST_INDEX, NEAREST_KEYS,
-    NEAREST_SQUARED, NEGATED, ONE, POSITION, TILE_INDEX, ZERO,
+    NEAREST_SQUARED, NEGATED, ONE, POSITION, TILE_INDEX, ZERO, Scalar, Swarm, Vector,
 )  # fmt: skip
 from .pairs import squared_distance
 from .simd import columns_of, greatest, key_of, load3, lowest, tile_of, view, within
 
 
 @merged
-def keep_nearer(rows, index, place, after, own, seen):
+def keep_nearer(
+    rows: np.ndarray,
+    index: int,
+    place: Vector,
+    after: tuple[Scalar, Scalar],
+    own: Scalar,
+    seen: np.ndarray,
+) -> None:
     """Keep in each lane of ``seen`` the nearest of the drones offered, ties by index.
 
     Only those beyond ``after``, a squared distance and an index, count, and not one's ``own``.
@@ -30,7 +39,15 @@ def keep_nearer(rows, index, place, after, own, seen):
 
 
 @jitted
-def search_exactly(swarm, index, this, wanted, tiling, nearby, scratch):
+def search_exactly(
+    swarm: Swarm,
+    index: int,
+    this: int,
+    wanted: int,
+    tiling: tuple | None,
+    nearby: int,
+    scratch: np.ndarray,
+) -> None:
     """One lane's nearest drones by whole distances.
 
     With tiles they are among the first ``nearby`` ones of ``BOX_NEARBY``.

@@ -6,10 +6,12 @@ Where there are none nothing of this is compiled: numba leaves out what stands b
 that is None.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from ._jit import inlined
-from .layout import FORCE, LANES, LINEAR_DRAG, MASS, ONE
+from .layout import FORCE, LANES, LINEAR_DRAG, MASS, ONE, Scalar, Vector
 from .simd import load3, store3, view
 from .vectors import scaled
 
@@ -18,7 +20,7 @@ NO_ACCELERATION = (np.float32(-0.0), np.float32(-0.0), np.float32(-0.0))
 
 
 @inlined
-def sum_forces(blocks, index, k, air):
+def sum_forces(blocks: np.ndarray, index: int, k: int, air: np.ndarray | None) -> None:
     """The forces on a block's drones, of swarm ``k``, that hold for a control step, N."""
     if air is None:
         return
@@ -30,13 +32,13 @@ def sum_forces(blocks, index, k, air):
 
 
 @inlined
-def wind_force(wind, drag):
+def wind_force(wind: Vector, drag: Scalar) -> Vector:
     """What a wind (m/s) adds to the linear drag, which acts on the velocity relative to the air."""
     return scaled(wind, drag)
 
 
 @inlined
-def acceleration_of(block, lane, air):
+def acceleration_of(block: np.ndarray, lane: int, air: np.ndarray | None) -> Vector:
     """What the forces do to a lane's drone, m/s²."""
     if air is None:
         return NO_ACCELERATION

@@ -6,7 +6,7 @@ Rows are numbered by the tables here, in the tables' order; nothing else knows a
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,6 +36,14 @@ def number_rows(table: tuple[Quantity, ...]) -> list[int]:
         starts.append(starts[-1] + quantity.size)
     return starts
 
+
+# ---- what functions of one lane take ----
+
+Scalar = Any  #: a float32, an int32 or a bool; NumPy's are no floats to mypy
+Vector = tuple[Scalar, Scalar, Scalar]
+Four = tuple[Scalar, Scalar, Scalar, Scalar]
+Numbers = tuple[Scalar, ...]
+Record = Any  #: of SETTINGS, EPISODE or AIR; its fields are attributes
 
 # ---- rows that blocks and tiles share: what the search for conflicts works with ----
 
@@ -255,8 +263,8 @@ class Swarm(NamedTuple):
     blocks: np.ndarray  #: of the world
     first: int  #: index of its first block
     num_blocks: int  #: B
-    settings: np.void  #: its record of SETTINGS
-    episode: np.void  #: its record of EPISODE
+    settings: Record  #: its record of SETTINGS
+    episode: Record  #: its record of EPISODE
     mask: int  #: the bits of a key that hold the distance: see neighbours.index_mask
 
 

@@ -1,5 +1,7 @@
 """Which drones are nearest to each, exactly, and which are in conflict with it."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -9,7 +11,7 @@ from .conflicts import EVERY, set_alerts, top_speed, update_conflicts
 from .exact import search_exactly
 from .layout import (
     ALERT, BEST, CONFLICT_MARGIN, DOUBT, FAR, FARTHEST, FLOOR, INDEX, LANE, LANES,
-    NEAREST_DISTANCE, NEAREST_KEYS, ONE, POSITION, THREE, TWO, ZERO,
+    NEAREST_DISTANCE, NEAREST_KEYS, ONE, POSITION, THREE, TWO, ZERO, Scalar, Swarm,
 )  # fmt: skip
 from .pairs import alike, four_keys, four_places, insert_four, squared_distance
 from .simd import any_positive, index_of, load3, store3, view
@@ -17,7 +19,7 @@ from .tiled_search import search_tiles
 
 
 @inlined
-def index_mask(num_blocks):
+def index_mask(num_blocks: int) -> Scalar:
     """The bits of a key that hold the distance: all but those that an index needs."""
     bits = LANES
     while bits < num_blocks * LANES:
@@ -26,7 +28,9 @@ def index_mask(num_blocks):
 
 
 @jitted
-def find_nearest(swarm, neighbours, tiling, few, scratch):
+def find_nearest(
+    swarm: Swarm, neighbours: int, tiling: tuple | None, few: bool | None, scratch: np.ndarray
+) -> None:
     """The keys of each drone's worst conflicts, and of its nearest drones, nearest first.
 
     The nearest are exact, ties by index: one key more than needed is kept, and only where two of
@@ -58,7 +62,7 @@ def find_nearest(swarm, neighbours, tiling, few, scratch):
 
 
 @inlined
-def measure_nearest(swarm, index):
+def measure_nearest(swarm: Swarm, index: int) -> None:
     """The distance to each lane's nearest drone."""
     block = view(swarm.blocks, index)
     for lane in range(LANES):
@@ -70,7 +74,9 @@ def measure_nearest(swarm, index):
 
 
 @inlined
-def find_three(blocks, first, num_blocks, index, found, mask):
+def find_three(
+    blocks: np.ndarray, first: int, num_blocks: int, index: int, found: int, mask: Scalar
+) -> None:
     """Write each lane's three least keys but for the ``found`` ones to ``NEAREST_KEYS + found``.
 
     Rows with a constant number do the work: one that varies would bring alias checks back.

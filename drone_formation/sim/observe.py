@@ -1,5 +1,9 @@
 """What a drone observes, slice by slice: see the table in ``observation.py``."""
 
+from __future__ import annotations
+
+import numpy as np
+
 from ._jit import inlined
 from .layout import (
     ACTIVE, ATTITUDE, BODY_RATES, CONFLICT_COLUMNS, CONFLICT_DEGREE, CONFLICT_OFFSET,
@@ -7,7 +11,7 @@ from .layout import (
     POSITION, POSSIBLE, ROTOR_SPEEDS, SEEN_CONFLICTS, SEEN_NEIGHBOURS, SEEN_RATES,
     SEEN_RELATIVE_VELOCITY, SEEN_ROTORS, SEEN_UP, SEEN_VELOCITY, TARGET_OFFSET_FAR,
     TARGET_OFFSET_MID, TARGET_OFFSET_NEAR, TARGET_POSITION, TARGET_VELOCITY, TINY, TOP_SPEED,
-    VELOCITY, ZERO,
+    VELOCITY, ZERO, Record, Scalar, Swarm,
 )  # fmt: skip
 from .pairs import gather_motion
 from .simd import any_positive, columns_of, load3, load4, store3, transpose, view
@@ -15,7 +19,7 @@ from .vectors import clamp, clamp3, difference, length, scaled, squash, to_body,
 
 
 @inlined
-def observe(swarm, index, neighbours, scratch):
+def observe(swarm: Swarm, index: int, neighbours: int, scratch: np.ndarray) -> None:
     """Each lane's observation, into the columns of the scratch."""
     observe_self(swarm.blocks, index, swarm.settings, scratch)
     observe_conflicts(swarm.blocks, index, swarm.settings, scratch)
@@ -23,14 +27,14 @@ def observe(swarm, index, neighbours, scratch):
 
 
 @inlined
-def rotor_level(speed, hover, above, below):
+def rotor_level(speed: Scalar, hover: Scalar, above: Scalar, below: Scalar) -> Scalar:
     """The action that would hold a rotor at its present speed: the opposite of control.motor."""
     excess = speed - hover
     return clamp(excess * (above if excess > ZERO else below), ONE)
 
 
 @inlined
-def observe_self(blocks, index, settings, scratch):
+def observe_self(blocks: np.ndarray, index: int, settings: Record, scratch: np.ndarray) -> None:
     """The drone's own state and target: all columns before those of conflicts."""
     block, seen = view(blocks, index), columns_of(scratch)
     far_scale, mid_scale = settings.offset_scales[0], settings.offset_scales[1]
@@ -60,7 +64,9 @@ def observe_self(blocks, index, settings, scratch):
 
 
 @inlined
-def observe_conflicts(blocks, index, settings, scratch):
+def observe_conflicts(
+    blocks: np.ndarray, index: int, settings: Record, scratch: np.ndarray
+) -> None:
     """The two worst conflicts: where each will pass and how it flies, both times its degree."""
     block, seen = view(blocks, index), columns_of(scratch)
     if not any_positive(blocks, index, INDEX + POSSIBLE):
@@ -82,7 +88,7 @@ def observe_conflicts(blocks, index, settings, scratch):
 
 
 @inlined
-def observe_neighbours(swarm, index, neighbours, scratch):
+def observe_neighbours(swarm: Swarm, index: int, neighbours: int, scratch: np.ndarray) -> None:
     """The nearest drones: direction times nearness, and relative velocity."""
     block, seen = view(swarm.blocks, index), columns_of(scratch)
     velocity_scale, scale = swarm.settings.velocity_scale, swarm.settings.neighbour_scale
@@ -106,7 +112,7 @@ def observe_neighbours(swarm, index, neighbours, scratch):
 
 
 @inlined
-def write_rows(scratch, count, rows, start, size):
+def write_rows(scratch: np.ndarray, count: int, rows: np.ndarray, start: int, size: int) -> None:
     """Turn the scratch's columns into ``count`` rows of ``size``, from ``rows[start]`` on."""
     seen = columns_of(scratch)
     if count < LANES:
@@ -121,7 +127,15 @@ def write_rows(scratch, count, rows, start, size):
 
 
 @inlined
-def write_observations(swarm, index, start, neighbours, scratch, observations, place):
+def write_observations(
+    swarm: Swarm,
+    index: int,
+    start: int,
+    neighbours: int,
+    scratch: np.ndarray,
+    observations: np.ndarray,
+    place: int,
+) -> None:
     """Write the observations of a block's drones, the first being ``start``; zeros for the gone.
 
     ``observations`` (S, N, D); ``place`` is where the first one's begins in it, flat.

@@ -5,19 +5,23 @@ A state is the 17 numbers position 3 (m, world frame), velocity 3 (m/s, world fr
 An airframe is the numbers of ``airframe.PARAMETERS``, in SI units.
 """
 
+from __future__ import annotations
+
 import math
+
+import numpy as np
 
 from ._jit import inlined
 from .layout import (
     AIRFRAME, ATTITUDE, BODY_RATES, HALF, MAX_RATE, MAX_SPEED, ONE, POSITION, ROTOR_SPEEDS,
-    SIXTH, TWO, VELOCITY,
+    SIXTH, TWO, VELOCITY, Four, Numbers, Scalar, Vector,
 )  # fmt: skip
 from .simd import load3, load4, store3, store4
 from .vectors import clamp3
 
 
 @inlined
-def derivative(state, commands, airframe, acceleration):
+def derivative(state: Numbers, commands: Four, airframe: Numbers, acceleration: Vector) -> Numbers:
     """Time derivative of a quadrotor's state, in the state's units per second.
 
     Rigid body with four first-order rotors (e.g. Mahony, Kumar & Corke, "Multirotor Aerial
@@ -79,7 +83,7 @@ def derivative(state, commands, airframe, acceleration):
 
 
 @inlined
-def along(state, rate, time):
+def along(state: Numbers, rate: Numbers, time: Scalar) -> Numbers:
     """``state + time * rate``."""
     s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12, s13, s14, s15, s16 = state
     r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, r13, r14, r15, r16 = rate
@@ -92,7 +96,9 @@ def along(state, rate, time):
 
 
 @inlined
-def rk4_step(state, commands, airframe, acceleration, time_step):
+def rk4_step(
+    state: Numbers, commands: Four, airframe: Numbers, acceleration: Vector, time_step: Scalar
+) -> Numbers:
     """The state one classical Runge-Kutta step of ``time_step`` seconds later."""
     half, sixth = HALF * time_step, SIXTH * time_step
     k1 = derivative(state, commands, airframe, acceleration)
@@ -105,7 +111,7 @@ def rk4_step(state, commands, airframe, acceleration, time_step):
 
 
 @inlined
-def load_state(block, lane):
+def load_state(block: np.ndarray, lane: int) -> Numbers:
     """A lane's state."""
     return (
         load3(block, POSITION, lane) + load3(block, VELOCITY, lane) + load4(block, ATTITUDE, lane)
@@ -114,7 +120,7 @@ def load_state(block, lane):
 
 
 @inlined
-def load_airframe(block, lane):
+def load_airframe(block: np.ndarray, lane: int) -> Numbers:
     """A lane's airframe."""
     last = AIRFRAME + 12
     return (
@@ -124,7 +130,7 @@ def load_airframe(block, lane):
 
 
 @inlined
-def store_state(block, lane, state):
+def store_state(block: np.ndarray, lane: int, state: Numbers) -> None:
     """Store a lane's state, its speeds and rates clamped and its quaternion a unit one again."""
     x, y, z, vx, vy, vz, qw, qx, qy, qz, p, q, r, w0, w1, w2, w3 = state
     norm = ONE / math.sqrt(qw * qw + qx * qx + qy * qy + qz * qz)

@@ -1,37 +1,43 @@
 """What a step pays: one function per term of ``reward.RewardWeights``, and the episode's sums."""
 
+from __future__ import annotations
+
+import numpy as np
+
 from ._jit import inlined
 from .layout import (
     ACTION_CHANGE, ACTIVE, BODY_RATES, COLLIDING, COLLISIONS, COLLISION_STEPS, CONFLICT,
     CRASHED, CRASHES, DISTANCE, EPISODE_RETURN, FAULT, FAULTS, FORMED_DISTANCE, GRAZE, LANES,
     LATE_FARTHEST, LATE_SQUARES, NEAREST_DISTANCE, ONE, PRECISION_SCALE, PREVIOUSLY_COLLIDING,
     PREVIOUS_DISTANCE, REWARD, RINGS_PASSED, RING_PASSED, SCORE, SEPARATION, SETTLING_STEPS,
-    TALLY, ZERO,
+    TALLY, ZERO, Record, Scalar, Swarm, Vector,
 )  # fmt: skip
 from .simd import columns_of, load3, view
 from .vectors import dot
 
 
 @inlined
-def progress(weight, previous_distance, distance):
+def progress(weight: Scalar, previous_distance: Scalar, distance: Scalar) -> Scalar:
     """Metres gained on the target in this step."""
     return weight * (previous_distance - distance)
 
 
 @inlined
-def nearness(weight, scale, distance):
+def nearness(weight: Scalar, scale: Scalar, distance: Scalar) -> Scalar:
     """1 on the target, 1/2 at the scale: approach (1 m) and precision (0.1 m)."""
     return weight * scale / (scale + distance)
 
 
 @inlined
-def ring(weight, passed):
+def ring(weight: Scalar, passed: Scalar) -> Scalar:
     """1 when the drone passed its race ring the right way."""
     return weight * passed
 
 
 @inlined
-def collision(weight, colliding, nearest_distance, per_graze):
+def collision(
+    weight: Scalar, colliding: Scalar, nearest_distance: Scalar, per_graze: Scalar
+) -> Scalar:
     """1 in a collision, falling to 0 at 1.2 collision distances; ``per_graze`` is 1 / (0.2 d)."""
     touch = (ONE + GRAZE) / GRAZE - nearest_distance * per_graze
     touch = ONE if touch > ONE else (ZERO if touch < ZERO else touch)
@@ -39,31 +45,31 @@ def collision(weight, colliding, nearest_distance, per_graze):
 
 
 @inlined
-def conflict(weight, degree):
+def conflict(weight: Scalar, degree: Scalar) -> Scalar:
     """How near and how soon the worst conflict ahead is."""
     return weight * degree
 
 
 @inlined
-def smoothness(weight, squared_change):
+def smoothness(weight: Scalar, squared_change: Scalar) -> Scalar:
     """Squared change of the action."""
     return weight * squared_change
 
 
 @inlined
-def spin(weight, body_rates):
+def spin(weight: Scalar, body_rates: Vector) -> Scalar:
     """Squared body rates, rad²/s²."""
     return weight * dot(body_rates, body_rates)
 
 
 @inlined
-def crash(weight, crashed):
+def crash(weight: Scalar, crashed: Scalar) -> Scalar:
     """1 when the drone left the arena."""
     return weight * crashed
 
 
 @inlined
-def pay(blocks, index, settings, stays):
+def pay(blocks: np.ndarray, index: int, settings: Record, stays: Scalar) -> None:
     """Each lane's reward for this step.
 
     ``stays`` is zero where a target, being a race ring, is no place to stay.
@@ -93,7 +99,7 @@ def pay(blocks, index, settings, stays):
 
 
 @inlined
-def sum_up(blocks, index, settings, step):
+def sum_up(blocks: np.ndarray, index: int, settings: Record, step: int) -> None:
     """Add this step to the sums behind the metrics."""
     block = view(blocks, index)
     per_diagonal = ONE / settings.arena_diagonal
@@ -121,7 +127,7 @@ def sum_up(blocks, index, settings, step):
 
 
 @inlined
-def mean_reward(swarm):
+def mean_reward(swarm: Swarm) -> Scalar:
     """Mean over the drones of a swarm that flew in this step."""
     # Four sums, so that no addition waits for the one before
     a, b, c, d, flying = 0.0, 0.0, 0.0, 0.0, ZERO
@@ -139,7 +145,7 @@ def mean_reward(swarm):
 
 
 @inlined
-def count_formed(swarm, scratch):
+def count_formed(swarm: Swarm, scratch: np.ndarray) -> Scalar:
     """How many drones of a swarm are within 0.25 m of their targets."""
     formed = columns_of(scratch)
     for lane in range(LANES):

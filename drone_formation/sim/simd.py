@@ -3,24 +3,33 @@
 Each has a plain twin for ``NUMBA_DISABLE_JIT=1``.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 from llvmlite import ir
-from numba import carray, types
-from numba.extending import intrinsic
+from numba import carray, types  # type: ignore[attr-defined, unused-ignore]
+from numba.extending import intrinsic as _intrinsic
 
-from ._jit import COMPILED, inlined, merged
-from .layout import BOX_ROWS, LANES, MAX_OBSERVATION, MAX_TILES, ROWS, TILE_ROWS, ZERO
+from ._jit import COMPILED, Decorator, inlined, merged
+from .layout import (
+    BOX_ROWS, LANES, MAX_OBSERVATION, MAX_TILES, ROWS, TILE_ROWS, ZERO, Four, Scalar, Vector,
+)  # fmt: skip
+
+
+intrinsic: Decorator = _intrinsic
 
 
 @intrinsic
-def _address(typingctx, array, index):
+def _address(typingctx: Any, array: Any, index: Any) -> Any:
     """Pointer to ``array[index]``'s data; who uses it works with registers of any width.
 
     LLVM keeps to half of Intel's 512 bits unless a function asks for all.  Every function with lane
     loops comes by here, through the merged :func:`view` and its like.
     """
 
-    def codegen(context, builder, signature, arguments):
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         # Not by ``attributes.add``, which knows fewer attributes than LLVM.
         set.add(builder.function.attributes, '"prefer-vector-width"="512"')
         view_ = context.make_array(signature.args[0])(context, builder, arguments[0])
@@ -35,10 +44,10 @@ def _address(typingctx, array, index):
 
 
 @intrinsic
-def _pack(typingctx, value, mask, name):
+def _pack(typingctx: Any, value: Any, mask: Any, name: Any) -> Any:
     """The float32 whose bits are those of ``value`` under the mask, and ``name`` elsewhere."""
 
-    def codegen(context, builder, signature, arguments):
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         bits = builder.bitcast(arguments[0], ir.IntType(32))
         bits = builder.or_(builder.and_(bits, arguments[1]), arguments[2])
         return builder.bitcast(bits, ir.FloatType())
@@ -47,10 +56,10 @@ def _pack(typingctx, value, mask, name):
 
 
 @intrinsic
-def _unpack(typingctx, key, mask):
+def _unpack(typingctx: Any, key: Any, mask: Any) -> Any:
     """What a float32's bits hold outside the mask, as an int32."""
 
-    def codegen(context, builder, signature, arguments):
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         bits = builder.bitcast(arguments[0], ir.IntType(32))
         return builder.and_(bits, builder.not_(arguments[1]))
 
@@ -58,11 +67,11 @@ def _unpack(typingctx, key, mask):
 
 
 @intrinsic
-def _within(typingctx, array, place, limit):
+def _within(typingctx: Any, array: Any, place: Any, limit: Any) -> Any:
     """A bit for each of the 16 floats from ``array[place]`` on, flat: is it up to a limit?"""
     vector = ir.VectorType(ir.FloatType(), LANES)
 
-    def codegen(context, builder, signature, arguments):
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array_ = context.make_array(signature.args[0])(context, builder, arguments[0])
         start = builder.bitcast(builder.gep(array_.data, [arguments[1]]), vector.as_pointer())
         row = builder.load(start)
@@ -77,20 +86,20 @@ def _within(typingctx, array, place, limit):
 
 
 @intrinsic
-def _lowest(typingctx, bits):
+def _lowest(typingctx: Any, bits: Any) -> Any:
     """The number of the lowest bit that is set."""
 
-    def codegen(context, builder, signature, arguments):
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
 
     return types.int64(types.int64), codegen
 
 
 @intrinsic
-def _greatest(typingctx, array, place):
+def _greatest(typingctx: Any, array: Any, place: Any) -> Any:
     """The greatest of the 16 floats from ``array[place]`` on, flat."""
 
-    def codegen(context, builder, signature, arguments):
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array_ = context.make_array(signature.args[0])(context, builder, arguments[0])
         start = builder.gep(array_.data, [arguments[1]])
         vector = ir.VectorType(ir.FloatType(), LANES)
@@ -112,19 +121,19 @@ def _greatest(typingctx, array, place):
 
 
 @intrinsic
-def _transpose(typingctx, array, source, to, target, stride):
+def _transpose(typingctx: Any, array: Any, source: Any, to: Any, target: Any, stride: Any) -> Any:
     """Copy an 8 x 8 tile, transposed, from a flat array with rows of 16 to one with any stride.
 
     LLVM does not find this by itself: element by element the copy takes four times as long.
     """
     vector = ir.VectorType(ir.FloatType(), 8)
 
-    def codegen(context, builder, signature, arguments):
-        def pointer(which, offset):
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        def pointer(which: Any, offset: Any) -> Any:
             array_ = context.make_array(signature.args[which])(context, builder, arguments[which])
             return builder.gep(array_.data, [offset])
 
-        def mix(one, other, *lanes_):
+        def mix(one: Any, other: Any, *lanes_: Any) -> Any:
             mask = ir.Constant(ir.VectorType(ir.IntType(32), 8), list(lanes_))
             return builder.shuffle_vector(one, other, mask)
 
@@ -163,47 +172,60 @@ def _transpose(typingctx, array, source, to, target, stride):
 
 if not COMPILED:
 
-    def view(blocks, index):
+    @merged
+    def view(blocks: np.ndarray, index: int) -> np.ndarray:
         """Block ``index``, shape (ROWS, LANES)."""
         return blocks[index]
 
-    def columns_of(scratch):
+    @merged
+    def columns_of(scratch: np.ndarray) -> np.ndarray:
         """The scratch, shape (MAX_OBSERVATION, LANES)."""
         return scratch
 
-    def six_rows(rows, index):
+    @merged
+    def six_rows(rows: np.ndarray, index: int) -> np.ndarray:
         """Entry ``index`` of a trajectory's coefficients or knots, shape (6, LANES)."""
         return rows[index]
 
-    def tile_of(tiles, index):
+    @merged
+    def tile_of(tiles: np.ndarray, index: int) -> np.ndarray:
         """Tile ``index``, shape (TILE_ROWS, LANES)."""
         return tiles[index]
 
-    def boxes_of(boxes):
+    @merged
+    def boxes_of(boxes: np.ndarray) -> np.ndarray:
         """The tiles' boxes, shape (BOX_ROWS, MAX_TILES)."""
         return boxes
 
-    def greatest(rows, place):
+    @inlined
+    def greatest(rows: np.ndarray, place: int) -> Scalar:
         """See below."""
         return rows.reshape(-1)[place : place + LANES].max()
 
-    def within(rows, place, limit):
+    @inlined
+    def within(rows: np.ndarray, place: int, limit: Scalar) -> int:
         """See below."""
         return int((rows.reshape(-1)[place : place + LANES] <= limit) @ (1 << np.arange(LANES)))
 
-    def lowest(bits):
+    @inlined
+    def lowest(bits: int) -> int:
         """See below."""
         return (bits & -bits).bit_length() - 1
 
-    def key_of(squared, mask, name):
+    @inlined
+    def key_of(squared: Scalar, mask: Scalar, name: Scalar) -> Scalar:
         """See below."""
         return np.int32((np.float32(squared).view(np.int32) & mask) | name).view(np.float32)
 
-    def index_of(key, mask):
+    @inlined
+    def index_of(key: Scalar, mask: Scalar) -> int:
         """See below."""
         return int(np.float32(key).view(np.int32) & ~mask)
 
-    def transpose(scratch, row, lane, rows, start, size):
+    @inlined
+    def transpose(
+        scratch: np.ndarray, row: int, lane: int, rows: np.ndarray, start: int, size: int
+    ) -> None:
         """See below."""
         for i in range(8):
             rows[start + i * size : start + i * size + 8] = scratch[row : row + 8, lane + i]
@@ -211,47 +233,47 @@ if not COMPILED:
 else:
 
     @merged
-    def view(blocks, index):
+    def view(blocks: np.ndarray, index: int) -> np.ndarray:
         """Block ``index``, seen with a shape that is a compile-time constant."""
         return carray(_address(blocks, index), (ROWS, LANES))
 
     @merged
-    def columns_of(scratch):
+    def columns_of(scratch: np.ndarray) -> np.ndarray:
         """The scratch, likewise."""
         return carray(_address(scratch, 0), (MAX_OBSERVATION, LANES))
 
     @merged
-    def six_rows(rows, index):
+    def six_rows(rows: np.ndarray, index: int) -> np.ndarray:
         """Entry ``index`` of a trajectory's coefficients or knots, likewise."""
         return carray(_address(rows, index), (6, LANES))
 
     @merged
-    def tile_of(tiles, index):
+    def tile_of(tiles: np.ndarray, index: int) -> np.ndarray:
         """Tile ``index``, likewise."""
         return carray(_address(tiles, index), (TILE_ROWS, LANES))
 
     @merged
-    def boxes_of(boxes):
+    def boxes_of(boxes: np.ndarray) -> np.ndarray:
         """The tiles' boxes, likewise."""
         return carray(_address(boxes, 0), (BOX_ROWS, MAX_TILES))
 
     @inlined
-    def greatest(rows, place):
+    def greatest(rows: np.ndarray, place: int) -> Scalar:
         """The greatest of the 16 floats from flat index ``place`` on."""
         return _greatest(rows, place)
 
     @inlined
-    def within(rows, place, limit):
+    def within(rows: np.ndarray, place: int, limit: Scalar) -> int:
         """A bit for each of the 16 floats from flat index ``place`` on: is it up to the limit?"""
         return _within(rows, place, limit)
 
     @inlined
-    def lowest(bits):
+    def lowest(bits: int) -> int:
         """The number of the lowest bit that is set; there must be one."""
         return _lowest(bits)
 
     @inlined
-    def key_of(squared, mask, name):
+    def key_of(squared: Scalar, mask: Scalar, name: Scalar) -> Scalar:
         """A float that sorts by squared distance, then by index: its low bits hold the index.
 
         Positive floats order like their bits, so the least key is the nearest drone.
@@ -259,49 +281,51 @@ else:
         return _pack(squared, mask, name)
 
     @inlined
-    def index_of(key, mask):
+    def index_of(key: Scalar, mask: Scalar) -> int:
         """The index in a key."""
         return _unpack(key, mask)
 
     @inlined
-    def transpose(scratch, row, lane, rows, start, size):
+    def transpose(
+        scratch: np.ndarray, row: int, lane: int, rows: np.ndarray, start: int, size: int
+    ) -> None:
         """Write rows ``row`` to ``row + 7`` of eight lanes as eight columns, ``size`` apart."""
         _transpose(scratch, row * LANES + lane, rows, start, size)
 
 
 @inlined
-def positive_at(rows, place):
+def positive_at(rows: np.ndarray, place: int) -> bool:
     """Whether one of the 16 floats from flat index ``place`` on is above zero."""
     return within(rows, place, ZERO) != (1 << LANES) - 1
 
 
 @inlined
-def any_positive(blocks, index, row):
+def any_positive(blocks: np.ndarray, index: int, row: int) -> bool:
     """Whether a row of a block is positive in any lane: far cheaper than asking each lane."""
     return positive_at(blocks, (index * ROWS + row) * LANES)
 
 
 @inlined
-def load3(rows, row, lane):
+def load3(rows: np.ndarray, row: int, lane: int) -> Vector:
     """A lane's vector, whose x stands in a row."""
     return rows[row, lane], rows[row + 1, lane], rows[row + 2, lane]
 
 
 @inlined
-def store3(rows, row, lane, vector):
+def store3(rows: np.ndarray, row: int, lane: int, vector: Vector) -> None:
     """The opposite of :func:`load3`."""
     x, y, z = vector
     rows[row, lane], rows[row + 1, lane], rows[row + 2, lane] = x, y, z
 
 
 @inlined
-def load4(rows, row, lane):
+def load4(rows: np.ndarray, row: int, lane: int) -> Four:
     """A lane's four numbers, from a row on."""
     return rows[row, lane], rows[row + 1, lane], rows[row + 2, lane], rows[row + 3, lane]
 
 
 @inlined
-def store4(rows, row, lane, numbers):
+def store4(rows: np.ndarray, row: int, lane: int, numbers: Four) -> None:
     """The opposite of :func:`load4`."""
     a, b, c, d = numbers
     rows[row, lane], rows[row + 1, lane], rows[row + 2, lane], rows[row + 3, lane] = a, b, c, d

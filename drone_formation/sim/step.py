@@ -1,5 +1,7 @@
 """One control step of one swarm, and the entry that Python calls for all of them."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from ._jit import OPTIONS, compiled, jitted, merged
@@ -9,7 +11,7 @@ from .crashes import deactivate, respawn
 from .dynamics import contain_faults, integrate, load_actions
 from .layout import (
     ACTIVE, CRASHED, DISTANCE, FORMED_SHARE, LANES, ONE, PREVIOUS_DISTANCE, REWARD, RING_PASSED,
-    ZERO, Swarm,
+    ZERO, Outputs, Swarm, Workspace, World,
 )  # fmt: skip
 from .neighbours import find_nearest, index_mask, measure_nearest
 from .observe import observe, write_observations
@@ -27,7 +29,15 @@ READY, NOT_FINITE, NOT_STARTED = 0, 1, 2
 
 
 @merged
-def fly_and_pay(swarm, k, world, neighbours, work, actions, out):
+def fly_and_pay(
+    swarm: Swarm,
+    k: int,
+    world: World,
+    neighbours: int,
+    work: Workspace,
+    actions: np.ndarray,
+    out: Outputs,
+) -> None:
     """Swarm ``k`` one control step on, and what that pays; crashed drones stay where they are."""
     blocks, episode, settings = swarm.blocks, swarm.episode, swarm.settings
     first, last = swarm.first, swarm.first + swarm.num_blocks
@@ -68,7 +78,9 @@ def fly_and_pay(swarm, k, world, neighbours, work, actions, out):
 
 
 @merged
-def go_on_and_show(swarm, k, world, neighbours, work, out):
+def go_on_and_show(
+    swarm: Swarm, k: int, world: World, neighbours: int, work: Workspace, out: Outputs
+) -> None:
     """New rings and new places where drones passed or crashed, and what all observe."""
     episode, first = swarm.episode, swarm.first
     if episode.crashes and swarm.settings.respawns:
@@ -85,7 +97,9 @@ def go_on_and_show(swarm, k, world, neighbours, work, out):
 
 
 @merged
-def begin_episode(swarm, k, world, neighbours, work, out):
+def begin_episode(
+    swarm: Swarm, k: int, world: World, neighbours: int, work: Workspace, out: Outputs
+) -> None:
     """Targets, distances and observations of swarm ``k`` right after a reset, or after changes."""
     episode, first = swarm.episode, swarm.first
     find_targets(swarm, k, world, work.waves)
@@ -102,7 +116,9 @@ def begin_episode(swarm, k, world, neighbours, work, out):
 
 
 @jitted
-def look_around(swarm, neighbours, tiling, few, scratch):
+def look_around(
+    swarm: Swarm, neighbours: int, tiling: tuple | None, few: bool | None, scratch: np.ndarray
+) -> None:
     """Each drone's nearest others and worst conflicts.  See ``find_nearest`` for the arguments."""
     find_nearest(swarm, neighbours, tiling, few, scratch)
     for index in range(swarm.first, swarm.first + swarm.num_blocks):
@@ -111,7 +127,7 @@ def look_around(swarm, neighbours, tiling, few, scratch):
 
 
 @jitted
-def find_targets(swarm, k, world, waves):
+def find_targets(swarm: Swarm, k: int, world: World, waves: np.ndarray) -> None:
     """Move the targets to where they are now."""
     episode = swarm.episode
     update_waves(world.frequencies[k], episode.harmonics, trajectory_time(swarm), waves)
@@ -120,7 +136,7 @@ def find_targets(swarm, k, world, waves):
 
 
 @merged
-def go_on_from_here(swarm, index):
+def go_on_from_here(swarm: Swarm, index: int) -> None:
     """Measure the distances that the next step's progress counts from."""
     measure_distances(swarm.blocks, index)
     block = view(swarm.blocks, index)
@@ -129,7 +145,7 @@ def go_on_from_here(swarm, index):
 
 
 @jitted
-def turn_to_next_rings(swarm, index, rings):
+def turn_to_next_rings(swarm: Swarm, index: int, rings: np.ndarray) -> None:
     """Turn the drones of a block that passed their rings to the next ones."""
     block, episode = view(swarm.blocks, index), swarm.episode
     for lane in range(LANES):
@@ -138,7 +154,7 @@ def turn_to_next_rings(swarm, index, rings):
 
 
 @merged
-def write_rewards(swarm, k, index, out):
+def write_rewards(swarm: Swarm, k: int, index: int, out: Outputs) -> None:
     """Write a block's rewards, and which of its drones crashed."""
     block, start = view(swarm.blocks, index), (index - swarm.first) * LANES
     count = min(LANES, out.rewards.shape[1] - start)
@@ -150,7 +166,9 @@ def write_rewards(swarm, k, index, out):
 
 
 @jitted
-def keep_finals(swarm, k, neighbours, scratch, finals):
+def keep_finals(
+    swarm: Swarm, k: int, neighbours: int, scratch: np.ndarray, finals: np.ndarray
+) -> None:
     """Write what crashed drones observe where they crashed."""
     for index in range(swarm.first, swarm.first + swarm.num_blocks):
         if not any_positive(swarm.blocks, index, CRASHED):
@@ -164,7 +182,7 @@ def keep_finals(swarm, k, neighbours, scratch, finals):
 
 
 @jitted
-def respawn_crashed(swarm, scratch):
+def respawn_crashed(swarm: Swarm, scratch: np.ndarray) -> None:
     """Put crashed drones back at random places."""
     for index in range(swarm.first, swarm.first + swarm.num_blocks):
         block = view(swarm.blocks, index)
@@ -174,7 +192,7 @@ def respawn_crashed(swarm, scratch):
 
 
 @jitted
-def deactivate_crashed(swarm):
+def deactivate_crashed(swarm: Swarm) -> None:
     """Take crashed drones out of play."""
     for index in range(swarm.first, swarm.first + swarm.num_blocks):
         block = view(swarm.blocks, index)
@@ -184,7 +202,7 @@ def deactivate_crashed(swarm):
 
 
 @jitted
-def deactivate_again(swarm):
+def deactivate_again(swarm: Swarm) -> None:
     """Keep drones that are gone where they stand, far away."""
     for index in range(swarm.first, swarm.first + swarm.num_blocks):
         block = view(swarm.blocks, index)
@@ -194,7 +212,9 @@ def deactivate_again(swarm):
 
 
 @merged
-def show(swarm, k, index, neighbours, scratch, observations):
+def show(
+    swarm: Swarm, k: int, index: int, neighbours: int, scratch: np.ndarray, observations: np.ndarray
+) -> None:
     """Write what a block's drones observe."""
     start = (index - swarm.first) * LANES
     place = (k * observations.shape[1] + start) * observations.shape[2]
@@ -205,7 +225,7 @@ def show(swarm, k, index, neighbours, scratch, observations):
 
 
 @jitted
-def all_finite(values):
+def all_finite(values: np.ndarray) -> bool:
     """Whether no entry of a flat array is NaN or infinite."""
     bad = 0
     for i in range(len(values)):
@@ -214,7 +234,16 @@ def all_finite(values):
 
 
 @compiled(**OPTIONS)
-def advance(world, neighbours, work, actions, out, begin, end, what):
+def advance(
+    world: World,
+    neighbours: int,
+    work: Workspace,
+    actions: np.ndarray,
+    out: Outputs,
+    begin: int,
+    end: int,
+    what: int,
+) -> int:
     """Advance swarms ``begin`` to ``end`` by one control step, or begin their episodes.
 
     This is the only entry, since every entry costs seconds of compilation.

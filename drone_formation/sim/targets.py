@@ -1,5 +1,7 @@
 """Where every drone should be, and how fast that place moves."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -8,14 +10,14 @@ from ._jit import inlined, jitted
 from .layout import (
     ACTIVE, CENTRE, COSINES, DISTANCE, LANES, ONE, POSITION, PREVIOUS_POSITION, RING,
     RING_CENTRE, RING_PASSED, RING_VELOCITY, SINES, TARGET_POSITION, TARGET_VELOCITY, THREE,
-    TINY, TWO, VELOCITY, ZERO,
+    TINY, TWO, VELOCITY, ZERO, Scalar, Swarm, World,
 )  # fmt: skip
 from .simd import load3, six_rows, store3, view
 from .vectors import difference, dot, length, scaled
 
 
 @jitted
-def update_waves(frequencies, count, time, waves):
+def update_waves(frequencies: np.ndarray, count: int, time: Scalar, waves: np.ndarray) -> None:
     """Cosine, sine and frequency (rad/s) of the first ``count`` harmonics at a time, s."""
     for h in range(count):
         rate = frequencies[h]
@@ -25,7 +27,7 @@ def update_waves(frequencies, count, time, waves):
 
 
 @inlined
-def move_targets(swarm, index, motion, waves):
+def move_targets(swarm: Swarm, index: int, motion: World, waves: np.ndarray) -> None:
     """Targets and their velocities by the one model of ``trajectories.py``.
 
     What is shown as the velocity is that plus ``lead`` times the acceleration.
@@ -42,14 +44,14 @@ def move_targets(swarm, index, motion, waves):
 
 
 @inlined
-def trajectory_time(swarm):
+def trajectory_time(swarm: Swarm) -> Scalar:
     """s since the targets' trajectory began."""
     episode = swarm.episode
     return (episode.step - episode.trajectory_begin) * swarm.settings.control_step
 
 
 @inlined
-def rest_targets(swarm, index):
+def rest_targets(swarm: Swarm, index: int) -> None:
     """Targets at the centres of their motion; a ring that is the target shows its own velocity."""
     block, episode = view(swarm.blocks, index), swarm.episode
     shown = ONE if episode.num_rings > 0 and not episode.paced else ZERO
@@ -59,7 +61,14 @@ def rest_targets(swarm, index):
 
 
 @inlined
-def add_harmonic(blocks, index, harmonics, place, wave, lead):
+def add_harmonic(
+    blocks: np.ndarray,
+    index: int,
+    harmonics: np.ndarray,
+    place: int,
+    wave: np.ndarray,
+    lead: Scalar,
+) -> None:
     """Add one harmonic, whose coefficients are ``harmonics[place]`` (6, LANES)."""
     block, terms = view(blocks, index), six_rows(harmonics, place)
     c, s, rate = wave
@@ -72,7 +81,7 @@ def add_harmonic(blocks, index, harmonics, place, wave, lead):
 
 
 @inlined
-def add_path(swarm, index, knots):
+def add_path(swarm: Swarm, index: int, knots: np.ndarray) -> None:
     """Add the sampled path: a cubic between the knots around the present time (Hermite's)."""
     episode, block = swarm.episode, view(swarm.blocks, index)
     per_block = knots.shape[0] // swarm.blocks.shape[0]
@@ -101,7 +110,7 @@ def add_path(swarm, index, knots):
 
 
 @inlined
-def measure_distances(blocks, index):
+def measure_distances(blocks: np.ndarray, index: int) -> None:
     """Distances to the targets."""
     block = view(blocks, index)
     for lane in range(LANES):  # without load3: LLVM would unroll so short a loop, lane by lane
@@ -112,7 +121,7 @@ def measure_distances(blocks, index):
 
 
 @inlined
-def note_rings(blocks, index, radius_squared):
+def note_rings(blocks: np.ndarray, index: int, radius_squared: Scalar) -> None:
     """Note which drones flew through their rings, from behind to the front, in this step."""
     block = view(blocks, index)
     for lane in range(LANES):
@@ -128,7 +137,9 @@ def note_rings(blocks, index, radius_squared):
 
 
 @jitted
-def turn_to_next_ring(block, lane, rings, num_rings, paced):
+def turn_to_next_ring(
+    block: np.ndarray, lane: int, rings: np.ndarray, num_rings: int, paced: bool
+) -> None:
     """Turn a lane's drone to the ring after the one it passed; a paced place moves on by itself.
 
     ``rings`` (R, 6): centre, m, and velocity at which it wants to be passed, m/s.

@@ -1,5 +1,9 @@
 """Neighbours and conflicts in a large swarm: only tiles near each other are compared."""
 
+from __future__ import annotations
+
+import numpy as np
+
 from ._jit import inlined, jitted
 from .boxes import corners_of, list_boxes, measure_gaps
 from .conflicts import set_alerts, update_conflicts_of_tile
@@ -7,7 +11,7 @@ from .exact import search_exactly
 from .layout import (
     ALERT, BOX_CORNERS, BOX_GAP, BOX_LIST, BOX_NEARBY, BOX_SWEPT, CONFLICT_KEYS, FARTHEST,
     INDEX, LANES, NEARBY_TILE, NEAREST_KEYS, ONE, SANE, TILE_BEST, TILE_DOUBT, TILE_FLOOR,
-    TILE_INDEX, TILE_ROWS, ZERO,
+    TILE_INDEX, TILE_ROWS, ZERO, Scalar, Swarm,
 )  # fmt: skip
 from .pairs import alike
 from .simd import greatest, key_of, positive_at, tile_of, view
@@ -18,7 +22,9 @@ _THIRD = (TILE_BEST + 2) * LANES
 
 
 @jitted
-def search_tiles(swarm, wanted, tiling, margin, fastest, scratch):
+def search_tiles(
+    swarm: Swarm, wanted: int, tiling: tuple, margin: Scalar, fastest: Scalar, scratch: np.ndarray
+) -> None:
     """The keys of each drone's ``wanted`` nearest others, one more, and of its worst conflicts.
 
     ``tiling`` is (tiles, boxes, orders of the drones in the tiles).  The sort decides how fast this
@@ -70,7 +76,9 @@ def search_tiles(swarm, wanted, tiling, margin, fastest, scratch):
 
 
 @inlined
-def find_three_of_tile(tiles, boxes, num_tiles, t, found, mask):
+def find_three_of_tile(
+    tiles: np.ndarray, boxes: np.ndarray, num_tiles: int, t: int, found: int, mask: Scalar
+) -> int:
     """Each lane's three least keys beyond those ``found`` before; the number of tiles visited."""
     tile, visits = tile_of(tiles, t), 0
     for rank in range(3):
@@ -96,7 +104,9 @@ def find_three_of_tile(tiles, boxes, num_tiles, t, found, mask):
 
 
 @inlined
-def resolve_doubts(swarm, order, t, wanted, tiling, scratch):
+def resolve_doubts(
+    swarm: Swarm, order: np.ndarray, t: int, wanted: int, tiling: tuple, scratch: np.ndarray
+) -> None:
     """Search again, by whole distances, for the lanes of a tile whose keys are in doubt."""
     tiles, boxes, mask, num_tiles = tiling[0], tiling[1], swarm.mask, swarm.num_blocks
     limit = key_of(greatest(tiles, t * TILE_ROWS * LANES + _THIRD), mask, ~mask)

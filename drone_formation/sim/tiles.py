@@ -1,18 +1,20 @@
 """Large swarms in tiles of 16 drones that are near each other: a k-d tree's leaves."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from ._jit import inlined, jitted
 from .layout import (
     BOX_CORNERS, BOX_SWEPT, FARTHEST, HORIZON, LANES, ONE, POSITION, TILE_BEST, TILE_FLOOR,
-    TILE_INDEX, TILE_MOVE, VELOCITY,
+    TILE_INDEX, TILE_MOVE, VELOCITY, Scalar,
 )  # fmt: skip
 from .pairs import four_keys, four_places, insert_four, path_of
 from .simd import load3, store3, tile_of, view
 
 
 @jitted
-def select(order, along, begin, end, middle):
+def select(order: np.ndarray, along: np.ndarray, begin: int, end: int, middle: int) -> None:
     """Reorder ``order[begin:end]`` so that the entries before ``middle`` are the lower ones.
 
     Hoare's quickselect, by the coordinate ``along[entry]``.
@@ -39,7 +41,9 @@ def select(order, along, begin, end, middle):
 
 
 @jitted
-def sort_drones(blocks, first, num_blocks, order, places):
+def sort_drones(
+    blocks: np.ndarray, first: int, num_blocks: int, order: np.ndarray, places: np.ndarray
+) -> None:
     """Order a swarm's drones so that each 16 in a row are near each other.
 
     The drones are halved across the longest side of their box, and the halves again, down to
@@ -72,7 +76,14 @@ def sort_drones(blocks, first, num_blocks, order, places):
 
 
 @jitted
-def pack_tiles(blocks, first, num_blocks, tiles, boxes, order):
+def pack_tiles(
+    blocks: np.ndarray,
+    first: int,
+    num_blocks: int,
+    tiles: np.ndarray,
+    boxes: np.ndarray,
+    order: np.ndarray,
+) -> None:
     """Copy the drones into tiles, in sorted order, with the corners of each tile's boxes."""
     for t in range(num_blocks):
         tile = tile_of(tiles, t)
@@ -96,7 +107,7 @@ def pack_tiles(blocks, first, num_blocks, tiles, boxes, order):
 
 
 @inlined
-def compare_tiles(tiles, mine, theirs, mask, again):
+def compare_tiles(tiles: np.ndarray, mine: int, theirs: int, mask: Scalar, again: bool) -> None:
     """Offer the drones of one tile to those of another as neighbours.
 
     ``again``: in a further pass, which leaves out those found before.
