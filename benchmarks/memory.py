@@ -64,7 +64,7 @@ def flight(num_swarms: int, num_drones: int, num_threads: int = 1) -> Step:
 
 
 def growth(step: Step, steps: int) -> int:
-    """By how many bytes resident memory grows over so many steps, once it has settled."""
+    """By how many bytes resident memory grows over some steps, once it has settled."""
     for _ in range(2000):
         step()
     gc.collect()
@@ -119,7 +119,7 @@ def main() -> int:
             f"in {time.perf_counter() - begun:.0f} s",
             flush=True,
         )
-    # So many swarms that an array of one byte for each is larger than all the small objects.
+    # A number of swarms at which an array of one byte for each is larger than all the small objects.
     swarms = 4096
     most, left = allocated(flight(swarms, 1))
     sound = sound and most < swarms and left == 0

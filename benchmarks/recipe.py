@@ -27,7 +27,7 @@ FORMING = (
     "idle", "hover", "sphere", "orbit", "follow", "cube", "conga", "flag", "formation",
     "flag", "follow", "conga",
 )  # fmt: skip
-#: The same for crowds.  A cube of hundreds is so dense that nobody gets to the slots inside, and
+#: The same for crowds.  A cube of hundreds is so dense that no drone gets to the slots inside, and
 #: all learn from the jam.
 LOOSER = tuple(task for task in FORMING if task != "cube")
 
@@ -91,7 +91,7 @@ STAGES = {
     # ``drone-formation train DroneFlag-v0`` and ``DroneRace-v0``
     "flag": Stage("flag", default_config("flag")),
     "race": Stage("race", default_config("race")),
-    # Who can race learns the rest within minutes, and goes on racing.
+    # A policy that can race learns the rest within minutes, and goes on racing.
     "all": joint(
         "race", 30_000_000, 4, rate=1.2e-3, log_std=-1.4, batch=4096,
         weights=weighing(15.0, 0.6, 0.18), follow=1.0, race=tasks.TASKS["race"].reward,

@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever finds half of one."""
+"""Writing files so that no reader ever finds half of one."""
 
 from __future__ import annotations
 

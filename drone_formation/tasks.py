@@ -102,7 +102,7 @@ def _rings(setting: Setting, rng: np.random.Generator) -> np.ndarray:
 
 
 def num_rings(num_drones: int) -> int:
-    """How many rings a race of so many drones has."""
+    """How many rings a race of a number of drones has."""
     return int(np.clip(num_drones // 4, 8, 64))
 
 

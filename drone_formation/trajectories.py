@@ -100,7 +100,7 @@ class Path:
         return position, velocity, acceleration
 
     def rows(self) -> np.ndarray:
-        """(K, 6, N) float32: for each knot x, y, z and their velocities, as the kernel takes it."""
+        """(K, 6, N) float32: for each knot x, y, z and their velocities, as the compiled step takes it."""
         knots = np.concatenate([self.points, self.velocities], axis=2)
         return np.ascontiguousarray(knots.swapaxes(1, 2), np.float32)
 
@@ -193,7 +193,7 @@ class Trajectory:
         return position, velocity, acceleration
 
     def harmonic_rows(self) -> np.ndarray:
-        """(H, 6, N) float32: the cosines' x, y, z and the sines', as the kernel takes them."""
+        """(H, 6, N) float32: the cosines' x, y, z and the sines', as the compiled step does."""
         both = np.concatenate([self.cosine, self.sine], axis=2)
         return np.ascontiguousarray(both.swapaxes(1, 2), np.float32)
 

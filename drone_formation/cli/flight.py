@@ -190,7 +190,7 @@ def _pilot(arguments: argparse.Namespace, task: str) -> tuple[Any, dict[str, Any
 def redirected(swarms: Any, task: str, options: dict[str, Any]) -> Any:
     """Swarms in another task whose drones are where they were, and as they were.
 
-    Where the other task's arena is smaller, it grows to that of the present one: nobody is left
+    Where the other task's arena is smaller, it grows to that of the present one: no drone is left
     outside of it.
     """
     from ..swarms import Swarms

@@ -25,7 +25,7 @@ class Pilot(Protocol):
 
 
 class HoverPilot:
-    """Commands hover speed for ever: what happens when nobody flies."""
+    """Commands hover speed for ever: what happens when there is no pilot."""
 
     name = "hover"
 

@@ -63,7 +63,7 @@ class Chosen(NamedTuple):
         plans: (N, PLAN).
         paths: (N, 3, SAMPLES) float32, where these lead.
         spheres: (N, CHUNKS, 4) float32, around the paths; see ``outline``.
-        planned: (N,) bool, who has chosen.
+        planned: (N,) bool, which have chosen.
         cost: (N,), of a drone's path by itself, m s.
     """
 

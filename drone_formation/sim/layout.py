@@ -16,7 +16,7 @@ from ..reward import RewardWeights
 
 LANES = 16
 MAX_NEIGHBOURS = observation.MAX_NEIGHBOURS
-#: Up to so many blocks every drone is compared with every other; above, there are tiles.
+#: Up to this number of blocks every drone is compared with every other; above, there are tiles.
 FEW_BLOCKS = 8
 MAX_TILES = 256
 

@@ -23,7 +23,7 @@ intrinsic: Decorator = _intrinsic
 
 @intrinsic
 def _address(typingctx: Any, array: Any, index: Any) -> Any:
-    """Pointer to ``array[index]``'s data; who uses it works with registers of any width.
+    """Pointer to ``array[index]``'s data; what uses it works with registers of any width.
 
     LLVM keeps to half of Intel's 512 bits unless a function asks for all.  Every function with lane
     loops comes by here, through the merged :func:`view` and its like.

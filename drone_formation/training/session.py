@@ -111,7 +111,7 @@ class Training:
     def from_start_to_end(self, checkpoint: Path | None, pilot: TrainedPilot | None) -> Result:
         """Train from a checkpoint, a pilot or nothing; save and evaluate what comes of it."""
         model = self._begin(pilot) if checkpoint is None else self._go_on(checkpoint)
-        # Saved with the model, so that whoever finds no more than its file knows how to fly it.
+        # Saved with the model, so that its file alone tells how to fly it.
         model.drone_formation = {  # type: ignore[attr-defined]
             **how_to_fly(self.env.swarms),
             "task": self.run.task,
