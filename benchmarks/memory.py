@@ -119,7 +119,7 @@ def main() -> int:
             f"in {time.perf_counter() - begun:.0f} s",
             flush=True,
         )
-    # A number of swarms at which an array of one byte for each is larger than all the small objects.
+    # At this number an array of one byte for each swarm is larger than all the small objects.
     swarms = 4096
     most, left = allocated(flight(swarms, 1))
     sound = sound and most < swarms and left == 0

@@ -74,7 +74,7 @@ class Batch:
         self.set_capacity(0, 0)
 
     def set_capacity(self, harmonics: int, knots: int) -> None:
-        """Make room for trajectories of these numbers of harmonics and knots; forgets those there were."""
+        """Make room for trajectories of such sizes; forgets those there were."""
         blocks, lanes = len(self.blocks), layout.LANES
         self.frequencies = np.zeros((self.num_swarms, harmonics))
         self.harmonics = np.zeros((blocks * harmonics, 6, lanes), np.float32)

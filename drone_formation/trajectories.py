@@ -100,7 +100,7 @@ class Path:
         return position, velocity, acceleration
 
     def rows(self) -> np.ndarray:
-        """(K, 6, N) float32: for each knot x, y, z and their velocities, as the compiled step takes it."""
+        """(K, 6, N) float32, for the compiled step: each knot's x, y, z and velocities."""
         knots = np.concatenate([self.points, self.velocities], axis=2)
         return np.ascontiguousarray(knots.swapaxes(1, 2), np.float32)
 
