@@ -89,7 +89,7 @@ def argument_types() -> dict[str, Any]:
     world, work = small.world, small._workspaces[0]
     settings, episode = world.settings[0], world.episodes[0]
     arguments = {
-        "blocks": world.blocks, "settings": settings, "wind": None, "scratch": work.scratch,
+        "blocks": world.blocks, "settings": settings, "air": None, "scratch": work.scratch,
         "harmonics": world.harmonics, "wave": work.waves[0], "lead": episode["lead"],
         "radius_squared": settings["ring_radius_squared"], "stays": np.float32(1),
         "mask": np.int32(-32), "again": False, "tiles": large._workspaces[0].tiling[0],
