@@ -135,6 +135,9 @@ from drone_formation.registration import discover_tasks
 print(list(discover_tasks())[-2:])
 """
     assert run(site, script) == "drone_figure_eight_v0\n['figure_eight', 'waving_flag']\n"
+    listed = run(site, "from drone_formation.cli import main; main(['list'])")
+    assert "DroneFigureEight-v0 " in listed
+    assert "DroneWavingFlag-v0 " in listed
 
 
 def test_a_broken_distribution_is_told_of_and_does_no_harm(site: Path) -> None:

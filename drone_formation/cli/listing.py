@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..registration import discover_tasks
 from ..tasks import TASKS
 from .options import add_command
 
@@ -16,6 +17,7 @@ def add_to(commands: Any) -> None:
 def show(arguments: argparse.Namespace) -> None:
     from ..pilots.library import shipped_policies
 
+    discover_tasks()  # those of other distributions, too
     width = max(len(task.id) for task in TASKS.values())
     for task in TASKS.values():
         print(f"{task.id:{width}}  {task.summary}")
