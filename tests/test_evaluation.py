@@ -67,7 +67,7 @@ def test_statistics_by_hand():
     assert found.statistic("perf_bound") is None
 
 
-def test_the_interval_covers_the_truth_about_95_times_in_100():
+def test_the_interval_covers_the_true_mean_about_95_times_in_100():
     rng, covered = np.random.default_rng(0), 0
     for _ in range(100):
         found = Evaluation("flag", "x", 40, 0, 4, 60, {"perf": rng.normal(size=40)})

@@ -25,7 +25,7 @@ SMALL = ("--num-drones", "4", "--episodes", "2")
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """A folder with the examples as a package of somebody's."""
+    """A folder with the examples as a package of a user's own."""
     package = tmp_path / "my_swarms"
     package.mkdir()
     (package / "__init__.py").touch()

@@ -107,14 +107,14 @@ def test_the_joint_policy_flies_swarms_of_other_sizes(num_drones):
 
 
 @pytest.mark.parametrize("task", ["flag", "sphere", "follow", "formation"])
-def test_the_randomizeds_policy_lands_drones_of_every_airframe(task):
+def test_the_randomized_policy_lands_drones_of_every_airframe(task):
     found = fly("randomized", task, randomization=Randomization(), max_steps=1024)
     assert found["on_target"] >= 0.95
     assert found["crashes"] <= 0.01
     assert found["collisions"] <= 0.4
 
 
-def test_who_flies_what():
+def test_which_policy_flies_what():
     assert policy_of("flag") == policy_of("race") == policy_of("mixed") == "generalist"
     assert policy_of("flag", randomized=True) == policy_of("mixed", randomized=True) == "randomized"
     assert policy_of("race", randomized=True) == "generalist"

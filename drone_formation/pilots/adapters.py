@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import policy_file, reading
 from .basic import Pilot
+from .trained import remembered
 
 if TYPE_CHECKING:
     from ..swarms import Swarms
@@ -21,7 +23,7 @@ class AdaptedPilot:
     Args:
         name: what evaluations call it.
         function: ``f(swarms) -> actions`` (S, N, 4).
-        options: keywords of ``Swarms`` that suit it.
+        options: keywords of ``Swarms`` that suit it; ``control`` among them is what it commands.
     """
 
     def __init__(
@@ -39,8 +41,11 @@ class AdaptedPilot:
         """Actions (S, N, 4), float32.
 
         Raises:
-            ValueError: the function gives something else; the message names the pilot.
+            ValueError: the function gives something else, or the swarms have another control mode
+                than the options; the message names the pilot.
         """
+        if "control" in self.options:
+            reading.check_control(self.name, self.options["control"], swarms)
         given = self._function(swarms)
         try:
             actions = np.asarray(given)
@@ -73,10 +78,9 @@ def adapt(thing: Any) -> Pilot:
     if callable(getattr(thing, "act", None)):
         return AdaptedPilot(name, thing.act, getattr(thing, "options", None))
     if callable(getattr(thing, "predict", None)):
-        by_rows = "deterministic" in inspect.signature(thing.predict).parameters
-        return AdaptedPilot(
-            name, _from_rows(thing.predict) if by_rows else _from_all(thing.predict)
-        )
+        if "deterministic" in inspect.signature(thing.predict).parameters:
+            return _from_model(name, thing)
+        return AdaptedPilot(name, _from_all(thing.predict))
     if _is_torch(thing):
         return AdaptedPilot(name, _from_torch(thing))
     if callable(thing):
@@ -100,17 +104,38 @@ def _from_all(function: Callable[[np.ndarray], Any]) -> Callable[[Swarms], Any]:
     return lambda swarms: function(swarms.observations.copy())
 
 
-def _from_rows(predict: Callable[..., Any]) -> Callable[[Swarms], Any]:
-    """As Stable-Baselines3 has it: rows (S·N, D) in, (actions, state) out."""
+def _from_model(name: str, model: Any) -> Pilot:
+    """As Stable-Baselines3 has it: a batch of observations in, (actions, state) out.
+
+    An observation is that of a drone (D,) or, if the model was trained on a ``JointEnv``, that of
+    a swarm (N, D).  A model that was trained on a ``DroneVecEnv`` finds its slices by name.
+    """
+    about = remembered(model)
+    slices = policy_file.slices_of(about["observation"]) if "observation" in about else None
+    options = {"control": about["control"]} if "control" in about else {}
+    if slices is not None:
+        options |= {"neighbours": reading.neighbours_of(slices), "paced": about.get("paced", False)}
+    shape = getattr(getattr(model, "observation_space", None), "shape", None)
 
     def act(swarms: Swarms) -> Any:
-        shape = swarms.observations.shape
-        given = predict(swarms.observations.reshape(-1, shape[2]).copy(), deterministic=True)
+        seen = swarms.observations if slices is None else reading.observed(name, slices, swarms)
+        one = seen.shape[-1:] if shape is None else tuple(shape)
+        if one not in (seen.shape[1:], seen.shape[2:]):
+            raise ValueError(
+                f"pilot {name!r} reads {_in_words(one)}, and of these swarms a drone observes "
+                f"{_in_words(seen.shape[2:])}: build them with the neighbours= that it knows"
+            )
+        given = model.predict(seen.reshape(-1, *one).copy(), deterministic=True)
         actions = np.asarray(given[0] if isinstance(given, tuple) else given)
-        fits = actions.shape[:1] == (shape[0] * shape[1],)
-        return actions.reshape(*shape[:2], *actions.shape[1:]) if fits else actions
+        fits = actions.shape[-1:] == (4,) and actions.size == 4 * seen[..., 0].size
+        return actions.reshape(*seen.shape[:2], 4) if fits else actions
 
-    return act
+    return AdaptedPilot(name, act, options)
+
+
+def _in_words(shape: tuple[int, ...]) -> str:
+    of_drones = f", of each of {shape[0]} drones" if len(shape) == 2 else ""
+    return reading.width_in_words(shape[-1]) + of_drones if shape else "a number"
 
 
 def _is_torch(thing: Any) -> bool:

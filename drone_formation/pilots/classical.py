@@ -39,7 +39,7 @@ class Gains(NamedTuple):
         clearance: least separation that a plan may have, in collision distances.
         comfort: separation below which a plan costs more, in collision distances.
         detour: greatest bump, m.
-        passes: how often everyone chooses anew, given the others' choices.
+        passes: how often every drone chooses anew, given the others' choices.
         repairs: how often, after that, those still in conflict choose anew.
     """
 

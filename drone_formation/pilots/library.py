@@ -47,7 +47,8 @@ def as_pilot(pilot: Any) -> Pilot:
         pilot: one of
 
             - an object with ``act(swarms) -> actions``, such as the pilots of the package;
-            - a Stable-Baselines3 model: ``predict(rows, deterministic=True)``, a row per drone;
+            - a Stable-Baselines3 model, ``predict(rows, deterministic=True)``: a row per drone, or
+              per swarm if it was trained on a ``JointEnv``;
             - an object with ``predict(observations)``;
             - a torch module, called without gradients and in the mode it is in;
             - a function of observations;
@@ -57,12 +58,15 @@ def as_pilot(pilot: Any) -> Pilot:
 
     Returns:
         The pilot itself if it is one of the package's, or one that calls it and checks what it
-        gives: its ``act`` raises a ValueError that names the pilot where this is no such actions.
+        gives: its ``act`` raises a ValueError that names the pilot where this is no such actions,
+        or where the swarms have another ``control`` than the object's ``options`` name.
 
     Raises:
         TypeError: it is none of these.
         ValueError, FileNotFoundError: see :func:`load_pilot`.
     """
+    if not isinstance(pilot, (str, os.PathLike)):
+        return adapt(pilot)
     if pilot == "hover":
         return HoverPilot()
     if pilot == "random":
@@ -71,9 +75,7 @@ def as_pilot(pilot: Any) -> Pilot:
         from .classical import ClassicalPilot  # which needs the compiler
 
         return ClassicalPilot()
-    if isinstance(pilot, (str, os.PathLike)):
-        return load_pilot(pilot)
-    return adapt(pilot)
+    return load_pilot(pilot)
 
 
 def load_pilot(name: str | os.PathLike[str]) -> TrainedPilot | Any:

@@ -17,28 +17,25 @@ from typing import Any
 
 import numpy as np
 
+from .. import observation
 from ..files import replace_atomically
-from ..observation import (
-    MAX_NEIGHBOURS,
-    NEIGHBOUR_SCALE,
-    OFFSET_SCALES,
-    RATE_SCALE,
-    VELOCITY_SCALE,
-    Slice,
-    numbered,
-    observation_table,
-)
+from ..observation import MAX_NEIGHBOURS, Slice, numbered, observation_table
 
 FORMAT = "drone_formation policy 1"
-#: What the observation is squashed with, in this version.
-SCALES = (*OFFSET_SCALES, VELOCITY_SCALE, RATE_SCALE, NEIGHBOUR_SCALE)
+#: What the observation is squashed with, in the order of a file's scales; the first has three.
+SCALES = ("OFFSET_SCALES", "VELOCITY_SCALE", "RATE_SCALE", "NEIGHBOUR_SCALE")
+
+
+def scales() -> dict[str, list[float]]:
+    """The present values of these."""
+    return {name: np.atleast_1d(getattr(observation, name)).tolist() for name in SCALES}
 
 
 def layout_of(slices: Sequence[Slice]) -> dict[str, Any]:
     """What a policy must agree on with the observation, as plain values."""
     return {
         "slices": [[row.name, row.size, row.kind] for row in slices],
-        "scales": list(SCALES),
+        "scales": [scale for values in scales().values() for scale in values],
     }
 
 
@@ -59,14 +56,23 @@ def slices_of(layout: Mapping[str, Any]) -> tuple[Slice, ...]:
             differing.append(name)
         else:
             rows.append((name, size, kind[0], ours.meaning if ours else ""))
-    if tuple(layout["scales"]) != SCALES:
-        differing.append("its scales")
+    theirs = list(layout["scales"])
+    for name, values in scales().items():
+        found, theirs = theirs[: len(values)], theirs[len(values) :]
+        if found != values:
+            differing.append(f"{name} (there {_listed(found)}, here {_listed(values)})")
+    if theirs:
+        differing.append(f"further scales ({_listed(theirs)})")
     if differing:
         raise ValueError(
             f"trained on another observation, which differs in {', '.join(differing)}: train it "
             "again with this version"
         )
     return numbered(rows)
+
+
+def _listed(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values) or "none"
 
 
 def write(

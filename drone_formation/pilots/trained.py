@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from ..observation import (
     symmetries,
 )
 from ..tasks import TASKS
-from . import policy_file
+from . import policy_file, reading
 
 if TYPE_CHECKING:
     from ..swarms import Swarms
@@ -63,7 +63,7 @@ class TrainedPilot:
         if slices is None:
             slices = observation_table(4 if neighbours is None else neighbours)
         self.slices = numbered((row.name, row.size, row.kind, row.meaning) for row in slices)
-        self.neighbours = _neighbours(self.slices)
+        self.neighbours = reading.neighbours_of(self.slices)
         if neighbours not in (None, self.neighbours):
             raise ValueError(
                 f"neighbours must be those of the slices, {self.neighbours}; got {neighbours!r}"
@@ -142,36 +142,13 @@ class TrainedPilot:
             ValueError: the swarms do not show what it observes, have another control mode, or
                 have a race that is not paced though it was trained on paced ones.
         """
-        if swarms.control != self.control:
-            raise ValueError(
-                f"pilot {self.name!r} was trained with control={self.control!r} and the swarms "
-                f"have {swarms.control!r}: build them with control={self.control!r}"
-            )
+        reading.check_control(self.name, self.control, swarms)
         if self.paced and not swarms.paced and TASKS[swarms.task].races:
             raise ValueError(
                 f"pilot {self.name!r} was trained on paced races and this one is not paced: build "
                 "the swarms with paced=True"
             )
-        shown = swarms.observation_table
-        if [row[:3] for row in shown] == [row[:3] for row in self.slices]:
-            return self.predict(swarms.observations)
-        return self.predict(swarms.observations[..., self._columns(shown, swarms.neighbours)])
-
-    def _columns(self, shown: Sequence[Slice], neighbours: int) -> np.ndarray:
-        """Where its slices stand among those that swarms show."""
-        places = {(row.name, row.size, row.kind): row.columns for row in shown}
-        wanted = [(row.name, row.size, row.kind) for row in self.slices]
-        missing = [row[0] for row in wanted if row not in places]
-        if missing:
-            others = [name for name in missing if not name.startswith("neighbour_")]
-            terms = f" and observation_terms that show {', '.join(others)}" if others else ""
-            raise ValueError(
-                f"pilot {self.name!r} observes {', '.join(missing)}, which the swarms do not show: "
-                f"it observes {self.neighbours} neighbours and they show {neighbours}; build them "
-                f"with neighbours={max(self.neighbours, neighbours)}{terms}"
-            )
-        columns = np.arange(size_of(shown))
-        return np.concatenate([columns[places[row]] for row in wanted])
+        return self.predict(reading.observed(self.name, self.slices, swarms))
 
     def predict(self, observations: np.ndarray) -> np.ndarray:
         """Actions (..., 4), the policy's means, for observations (..., D) of its own slices.
@@ -182,13 +159,15 @@ class TrainedPilot:
         observations = np.asarray(observations, np.float32)
         width = size_of(self.slices)
         if observations.shape[-1:] != (width,):
-            stands_for = {observation_size(k): f"{k} neighbours" for k in range(MAX_NEIGHBOURS + 1)}
             given = observations.shape[-1] if observations.ndim else 0
+            ours = {row.name for row in observation_table(self.neighbours)}
+            others = [row.name for row in self.slices if row.name not in ours]
+            terms = f" and observation_terms that show {', '.join(others)}" if others else ""
             raise ValueError(
-                f"the observations have {given} numbers "
-                f"({stands_for.get(given, 'no number of neighbours')}) and pilot {self.name!r} "
-                f"reads {width} ({self.neighbours} neighbours): build what shows them with "
-                f"neighbours={self.neighbours}"
+                f"the observations have {reading.width_in_words(given)} and pilot {self.name!r} "
+                f"reads {width} ({', '.join([f'{self.neighbours} neighbours', *others])}): build "
+                f"what shows them with neighbours={self.neighbours}{terms}, or call act(swarms), "
+                "which finds its slices by name"
             )
         rows = observations.reshape(-1, width)
         actions = np.mean([_forward(rows, layers) for layers in self._images], axis=0)
@@ -199,7 +178,8 @@ class TrainedPilot:
         """What its images observe, in the order of its slices, and what they do."""
         ours = {row.name for row in observation_table(self.neighbours)}
         extra = [row for row in self.slices if row.name not in ours]
-        columns = self._columns(observation_table(self.neighbours, extra), self.neighbours)
+        table = observation_table(self.neighbours, extra)
+        columns = reading.columns_of(self.name, self.slices, table, self.neighbours)
         images = symmetries(self.neighbours, extra, self.control)[: self.symmetries]
         return [(observation[np.ix_(columns, columns)], action) for observation, action in images]
 
@@ -249,11 +229,7 @@ class TrainedPilot:
             for k, module in enumerate(linear):
                 arrays[f"{name}_weight_{k}"] = module.weight.detach().cpu().numpy().T
                 arrays[f"{name}_bias_{k}"] = module.bias.detach().cpu().numpy()
-        about = {**getattr(model, "drone_formation", {}), **(metadata or {})}
-        env = model.get_env() if hasattr(model, "get_env") else None
-        swarms = getattr(env, "swarms", None)
-        if swarms is not None:
-            about = {**how_to_fly(swarms), **about}
+        about = {**remembered(model), **(metadata or {})}
         layout = about.pop("observation", None)
         if layout is not None:
             return cls(arrays, None, about, policy_file.slices_of(layout))
@@ -299,10 +275,16 @@ def how_to_fly(swarms: Swarms) -> dict[str, Any]:
     }
 
 
-def _neighbours(slices: Sequence[Slice]) -> int:
-    """How many neighbours must be shown for slices of them to be there."""
-    numbers = [row.name.split("_")[1] for row in slices if row.name.startswith("neighbour_")]
-    return 1 + max(map(int, filter(str.isdigit, numbers)), default=-1)
+def remembered(model: Any) -> dict[str, Any]:
+    """What a Stable-Baselines3 model tells of how it is to be flown, as :func:`how_to_fly` does.
+
+    That is in its attribute ``drone_formation``, which goes first, and in its environment, if that
+    is a ``DroneVecEnv``; it may be nothing.
+    """
+    env = model.get_env() if hasattr(model, "get_env") else None
+    swarms = getattr(env, "swarms", None)
+    about = {} if swarms is None else how_to_fly(swarms)
+    return {**about, **getattr(model, "drone_formation", {})}
 
 
 def _forward(rows: np.ndarray, layers: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:

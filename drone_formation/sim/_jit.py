@@ -23,10 +23,10 @@ from numba.core.caching import FunctionCache
 COMPILED = not config.DISABLE_JIT  # type: ignore[attr-defined, unused-ignore]
 
 _PACKAGE = Path(__file__).parents[1]
-#: Files outside the simulator's folder that its constants come from.
+#: Files whose constants are in what other folders compile: the simulator's, and the pilots'.
 _TABLES = [
     _PACKAGE / f"{name}.py"
-    for name in ("airframe", "control", "disturbances", "observation", "reward")
+    for name in ("airframe", "control", "disturbances", "observation", "racing/curves", "reward")
 ]
 _IN_MEMORY = "it is compiled in memory, and so it is in every new process"
 _said: set[str] = set()

@@ -49,7 +49,7 @@ def test_a_swarm_and_its_image_stay_images(image, control):
     attitude = rng.normal([2, 0, 0, 0], 1, (1, N, 4))
     attitude /= np.linalg.norm(attitude, axis=2, keepdims=True)
     state = {
-        "position": rng.uniform(-2.5, 2.5, (1, N, 3)),  # some collide, many will meet
+        "position": rng.uniform(-2.5, 2.5, (1, N, 3)),  # some collide, many are in conflict
         "velocity": rng.normal(size=(1, N, 3)),
         "attitude": attitude,
         "body_rates": rng.normal(size=(1, N, 3)),
@@ -70,8 +70,8 @@ def test_a_swarm_and_its_image_stay_images(image, control):
         there.place(**mirrored), here.place(**state) @ observation, atol=1e-4
     )
     assert np.abs(here.observations @ observation - here.observations).max() > 0.1 or image == 0
-    meeting = next(row.columns for row in observation_table(3) if row.name == "conflict_0")
-    collided = met = 0
+    worst = next(row.columns for row in observation_table(3) if row.name == "conflict_0")
+    collided = conflicts = 0
     for _ in range(10):
         actions = rng.uniform(-1, 1, (1, N, 4)).astype(np.float32)
         seen, reward, *_ = here.step(actions)
@@ -80,9 +80,9 @@ def test_a_swarm_and_its_image_stay_images(image, control):
         np.testing.assert_allclose(reward_there, reward, atol=1e-3)
         np.testing.assert_allclose(there.position, here.position @ axes, atol=1e-4)
         collided += (reward < -0.5).sum()
-        met += (np.abs(seen[..., meeting]) > 0.1).any(axis=2).sum()
+        conflicts += (np.abs(seen[..., worst]) > 0.1).any(axis=2).sum()
     assert collided
-    assert met
+    assert conflicts
 
 
 @pytest.mark.parametrize("control", CONTROL_MODES)

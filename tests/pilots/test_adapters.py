@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import drone_formation as df
+from drone_formation.observation import observation_size
 from drone_formation.pilots import HoverPilot, Pilot, RandomPilot, as_pilot
 from drone_formation.pilots.classical import ClassicalPilot
 from drone_formation.swarms import Swarms
@@ -87,6 +88,61 @@ def test_models_of_stable_baselines3(swarms):
         np.testing.assert_array_equal(pilot.act(swarms), expected)
 
 
+@pytest.fixture
+def fresh():
+    """Makes models of Stable-Baselines3 that have learnt nothing."""
+    sb3 = pytest.importorskip("stable_baselines3")
+
+    def make(env):
+        return sb3.PPO("MlpPolicy", env, n_steps=8, batch_size=8, device="cpu", seed=0)
+
+    return make
+
+
+def test_models_find_what_they_observe_by_name(fresh):
+    model = fresh(df.DroneVecEnv("flag", 1, num_drones=4, neighbours=2))
+    height = df.ObservationTerm("height", 1, lambda swarms: swarms.position[..., 2:] / 100)
+    swarms = Swarms("flag", 2, 3, seed=0, observation_terms=[height])
+    swarms.reset()
+    pilot = as_pilot(model)
+    assert pilot.options == {"neighbours": 2, "paced": False, "control": "motor"}
+    rows = swarms.observations[..., : observation_size(2)].reshape(6, -1)
+    expected = model.predict(rows, deterministic=True)[0].reshape(2, 3, 4)
+    np.testing.assert_array_equal(pilot.act(swarms), expected)
+    fewer = Swarms("flag", 2, 3, seed=0, neighbours=1)
+    with pytest.raises(ValueError, match=r"2 neighbours and they show 1.*neighbours=2"):
+        pilot.act(fewer)
+    # a policy by itself knows no more than how many numbers it reads
+    with pytest.raises(
+        ValueError,
+        match=r"49 numbers \(2 neighbours\).*43 numbers \(1 neighbours\).*neighbours=",
+    ):
+        as_pilot(model.policy).act(fewer)
+
+
+def test_models_of_whole_swarms_see_whole_swarms(fresh, swarms):
+    model = fresh(df.JointEnv("flag", num_drones=3))
+    expected = model.predict(swarms.observations, deterministic=True)[0]
+    assert expected.shape == (2, 3, 4)
+    np.testing.assert_array_equal(as_pilot(model).act(swarms), expected)
+    with pytest.raises(ValueError, match=r"61 numbers \(4 neighbours\), of each of 3 drones"):
+        as_pilot(model).act(Swarms("flag", 1, 5, seed=0))
+
+
+def test_actions_of_another_control_mode_are_refused(fresh, swarms):
+    class Rates(Climber):
+        options = {"control": "body_rates"}  # noqa: RUF012
+
+    model = fresh(df.DroneVecEnv("flag", 1, num_drones=4, control="body_rates"))
+    for made_of, name in ((Rates(), "Rates"), (model, "PPO")):
+        with pytest.raises(
+            ValueError, match=f"pilot '{name}' commands control='body_rates'.*have 'motor'"
+        ):
+            df.evaluate(made_of, "flag", 1, 2, max_steps=2)
+        found = df.evaluate(made_of, "flag", 1, 2, max_steps=2, control="body_rates")
+        assert found.pilot == name
+
+
 @pytest.mark.parametrize(
     ("gives", "said"),
     [
@@ -103,8 +159,9 @@ def test_what_are_no_actions_is_refused_and_named(gives, said, swarms):
 
 
 def test_what_cannot_fly_is_refused():
-    with pytest.raises(TypeError, match=r"pilot must be .*; got 5"):
-        as_pilot(5)
+    for thing, said in ((5, "5"), (None, "None"), (np.zeros(2), r"array\(\[0\., 0\.\]\)")):
+        with pytest.raises(TypeError, match=rf"pilot must be .*; got {said}"):
+            as_pilot(thing)
     with pytest.raises(TypeError, match=r"Climber is a class: give Climber\(\)"):
         as_pilot(Climber)
 
@@ -164,4 +221,4 @@ def test_names_that_lead_nowhere_say_so(module):
     with pytest.raises(ModuleNotFoundError, match="nowhere_at_all"):
         as_pilot("their_pilots.broken:Mine")
     with pytest.raises(FileNotFoundError, match=r"package\.module:name"):
-        as_pilot("nobody")
+        as_pilot("no_such_pilot")

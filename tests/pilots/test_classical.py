@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import drone_formation
 from drone_formation.airframe import Airframe, Randomization
 from drone_formation.pilots import HoverPilot, Pilot, RandomPilot, planning, primitives
 from drone_formation.pilots.classical import ClassicalPilot, foresee, limits
 from drone_formation.racing.curves import LATERAL
+from drone_formation.sim import _jit
 from drone_formation.swarms import Swarms
 
 
@@ -257,3 +262,19 @@ def test_weak_drones_have_lower_limits():
     assert (weak <= strong).all()
     assert (weak > 0).all()
     assert weak[LATERAL] < 0.5 * strong[LATERAL]
+
+
+def test_what_compiled_pilots_take_from_elsewhere_is_stamped():
+    """Constants are frozen into compiled code: were their file not stamped, they would go stale."""
+    package = Path(drone_formation.__file__).parent
+    needed = set()
+    for path in (package / "pilots").glob("*.py"):
+        imports = [
+            node
+            for node in ast.parse(path.read_text(encoding="utf-8")).body
+            if isinstance(node, ast.ImportFrom) and node.level == 2 and node.module
+        ]
+        if any(node.module == "sim._jit" for node in imports):
+            needed |= {package / f"{node.module.replace('.', '/')}.py" for node in imports}
+    assert {path.name for path in needed} >= {"airframe.py", "curves.py"}
+    assert needed - {Path(_jit.__file__)} <= set(_jit._TABLES)

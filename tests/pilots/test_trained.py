@@ -1,7 +1,6 @@
 """Trained pilots: the network that was trained, from a file that is whole or refused."""
 
 import json
-import time
 import zipfile
 
 import numpy as np
@@ -145,8 +144,13 @@ def test_rows_of_another_width_are_refused():
         ValueError, match=r"have 61 numbers \(4 neighbours\).*49 \(2 neighbours\).*neighbours=2"
     ):
         pilot.predict(rows)
-    with pytest.raises(ValueError, match="no number of neighbours"):
+    with pytest.raises(ValueError, match=r"50 numbers \(no number of neighbours"):
         pilot.predict(rows[:, :50])
+    own = make_pilot(slices=observation_table(2, [Slice("height", 0, 1, "scalar", "")]))
+    with pytest.raises(
+        ValueError, match=r"reads 50 \(2 neighbours, height\).*neighbours=2 and .*show height"
+    ):
+        own.predict(rows)
     with pytest.raises(ValueError, match="neighbours must be those of the slices, 2; got 3"):
         TrainedPilot(pilot.arrays, 3, slices=pilot.slices)
 
@@ -157,7 +161,7 @@ def test_another_control_mode_is_refused(tmp_path):
     swarms = Swarms("flag", 1, 5, seed=0, **pilot.options)
     swarms.reset()
     pilot.act(swarms)
-    with pytest.raises(ValueError, match="with control='motor' and the swarms have 'body_rates'"):
+    with pytest.raises(ValueError, match="control='motor' and the swarms have 'body_rates'"):
         make_pilot().act(swarms)
     with pytest.raises(ValueError, match="control must be one of"):
         make_pilot(control="thoughts")
@@ -301,12 +305,30 @@ def save_as(path, pilot, change):
         (lambda layout: layout["slices"][3].__setitem__(1, 4), "relative_velocity"),
         (lambda layout: layout["slices"][5].__setitem__(2, "polar"), "body_rates"),
         (lambda layout: layout["slices"].__setitem__(4, ["airspeed", 3]), "airspeed"),
-        (lambda layout: layout["scales"].__setitem__(3, 7.0), "its scales"),
+        (
+            lambda layout: layout["scales"].__setitem__(3, 7.0),
+            r"VELOCITY_SCALE \(there 7, here 5\):",
+        ),
+        (
+            lambda layout: layout["scales"].__setitem__(1, 2.0),
+            r"OFFSET_SCALES \(there 10, 2, 0\.1, here 10, 1, 0\.1\):",
+        ),
+        (lambda layout: layout["scales"].append(3.0), r"further scales \(3\):"),
+        (lambda layout: layout["scales"].pop(), r"NEIGHBOUR_SCALE \(there none, here 2\):"),
     ],
 )
 def test_another_observation_is_refused(change, said, tmp_path):
     path = save_as(tmp_path / "old.npz", make_pilot(), change)
     with pytest.raises(ValueError, match=rf"old\.npz: .*another observation.*differs in {said}"):
+        TrainedPilot.load(path)
+
+
+def test_files_keep_the_scales_that_they_were_trained_with(tmp_path, monkeypatch):
+    monkeypatch.setattr("drone_formation.observation.VELOCITY_SCALE", 7.0)
+    path = make_pilot().save(tmp_path / "faster")
+    assert TrainedPilot.load(path).neighbours == 2
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"VELOCITY_SCALE \(there 7, here 5\)"):
         TrainedPilot.load(path)
 
 
@@ -372,12 +394,3 @@ def test_models_that_are_no_tanh_networks_are_refused(model):
         TrainedPilot.from_sb3(other)
     with pytest.raises(ValueError, match="actor-critic"):
         TrainedPilot.from_sb3(type("Model", (), {"policy": object()})())
-
-
-def test_inference_is_quick():
-    observations = np.zeros((64, 64, observation_size(2)), np.float32)
-    pilot = make_pilot(hidden=(64, 64))
-    pilot.predict(observations)
-    begin = time.perf_counter()
-    pilot.predict(observations)
-    assert (time.perf_counter() - begin) / observations[..., 0].size < 20e-6  # s per drone
