@@ -74,13 +74,20 @@ def roofline(batches: Sequence[int], repeats: int) -> list[dict[str, Any]]:
     for num_swarms in batches:
         swarms = arranged("start", 64, num_swarms)
         drones, held = num_swarms * 64, footprint(swarms)
-        rows.append({"fits": fits(held), "num_drones": drones, "MiB": round(held / 2**20, 2)})
+        rows.append(
+            {
+                "fits": fits(held),
+                "num_drones": drones,
+                "neighbours": swarms.neighbours,
+                "MiB": round(held / 2**20, 2),
+            }
+        )
         steps = max(1, 200_000 // drones)
         cases += [steps_case(swarms, hovering(swarms), steps), _copies(held, max(1, 2**28 // held))]
     times = take_turns(cases, repeats)
     for k, row in enumerate(rows):
         per_byte = statistics.median(times[2 * k + 1])
-        least = sum(least_bytes(2).values())
+        least = sum(least_bytes(row["neighbours"]).values())
         row["ns"] = nanoseconds(times[2 * k])
         row["bytes"] = least
         row["copy_GB_per_s"] = round(1e-9 / per_byte, 1)
@@ -128,7 +135,7 @@ def footprint(swarms: Swarms) -> int:
 
 
 def fits(size: int) -> str:
-    """The nearest memory that holds so many bytes, as far as the system tells."""
+    """The nearest memory that holds that many bytes, as far as the system tells."""
     caches = {}
     for folder in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
         level, kind, held = (
@@ -168,7 +175,8 @@ def growth_table(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def roofline_table(rows: list[dict[str, Any]]) -> Iterator[str]:
-    parts = ", ".join(f"{name} {size}" for name, size in least_bytes(2).items())
+    least = least_bytes(rows[0]["neighbours"])
+    parts = ", ".join(f"{name} {size}" for name, size in least.items())
     yield f"the limit: {rows[0]['bytes']} bytes per drone-step must move ({parts})"
     yield "fits     drones     MiB  copy GB/s  limit ns      ns  ratio"
     for row in rows:

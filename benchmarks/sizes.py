@@ -53,12 +53,15 @@ def functions(package: Path = PACKAGE) -> Iterator[Function]:
         for node in ast.walk(ast.parse("\n".join(lines))):
             if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 continue
-            given = [argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)]
-            count = len(given) - (given[:1] in (["self"], ["cls"]))
+            every = node.args
+            given = [every.vararg, every.kwarg, *every.kwonlyargs]
+            positional = [*every.posonlyargs, *every.args]
+            count = sum(argument is not None for argument in (*positional, *given))
+            count -= bool(positional) and positional[0].arg in ("self", "cls")
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             yield Function(
                 f"{path.relative_to(package)}:{node.lineno}", node.name,
-                node.end_lineno - node.lineno + 1, count, _reason(lines[: first - 1]),
+                (node.end_lineno or node.lineno) - node.lineno + 1, count, _reason(lines[: first - 1]),
             )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +40,34 @@ def measure(
 ) -> dict[str, Any]:
     """The figures: about the machine, and ``rates``, a row for each case.
 
+    Rates are those in flight, from the start of an episode on, on one thread.  ``random``: actions
+    are noise, so drones tumble about, crash and are put back.  ``flown``: they are those of the
+    policy that comes with the package.  ``hover``: all stay where they start.
+
     Args:
         tasks, sizes, neighbours: the cases; sizes are drones per swarm.
         steps: control steps per case and round.
         repeats: rounds that count.
+
+    Raises:
+        ValueError: steps or repeats are less than 1.
     """
     if min(repeats, steps) < 1:
         raise ValueError(f"repeats and steps must be 1 or more, got {repeats} and {steps}")
     found: dict[str, Any] = {**about(), "steps": steps, "repeats": repeats}
-    found["rates"] = rates(tasks, sizes, neighbours, steps, repeats)
-    return found
-
-
-# ---- about the machine -------------------------------------------------------------------------
+    rows, cases = [], []
+    for task, size in product(tasks, sizes):
+        flown = _policy(task, size, steps)
+        for observed in neighbours:
+            swarms = batch(task, size, neighbours=observed)
+            row = {"task": task, "num_drones": size, "num_swarms": swarms.num_swarms}
+            rows.append({**row, "neighbours": observed})
+            for actions in (noise(swarms), flown, hovering(swarms)):
+                cases.append(episode_case(swarms, actions, steps))
+    times = iter(take_turns(cases, repeats))
+    for row in rows:
+        row.update({f"{flight}_ns": nanoseconds(next(times)) for flight in FLIGHTS})
+    return {**found, "rates": rows}
 
 
 def about() -> dict[str, Any]:
@@ -81,44 +97,6 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-# ---- rates -------------------------------------------------------------------------------------
-
-
-def rates(
-    tasks: Sequence[str],
-    sizes: Sequence[int],
-    neighbours: Sequence[int],
-    steps: int,
-    repeats: int,
-) -> list[dict[str, Any]]:
-    """Speed in flight, from the start of an episode on, on one thread.
-
-    ``random``: actions are noise, so drones tumble about, crash and are put back.  ``flown``: they
-    are those of the policy that comes with the package.  ``hover``: all stay where they start.
-    """
-    rows, cases = [], []
-    for task in tasks:
-        for size in sizes:
-            flown = _policy(task, size, steps)
-            for observed in neighbours:
-                swarms = batch(task, size, neighbours=observed)
-                rows.append(
-                    {
-                        "task": task,
-                        "num_drones": size,
-                        "num_swarms": swarms.num_swarms,
-                        "neighbours": observed,
-                    }
-                )
-                for actions in (noise(swarms), flown, hovering(swarms)):
-                    cases.append(episode_case(swarms, actions, steps))
-    times = iter(take_turns(cases, repeats))
-    for row in rows:
-        for flight in FLIGHTS:
-            row[f"{flight}_ns"] = nanoseconds(next(times))
-    return rows
 
 
 # ---- swarms to measure -------------------------------------------------------------------------

@@ -69,7 +69,9 @@ def test_tables_of_growth_and_of_the_limit_hold_every_figure(simulator):
     for row in rows:
         figures = [f"{row[name]:.1f}" for name in ("copy_GB_per_s", "limit_ns", "ns", "ratio")]
         assert any(line.split()[-4:] == figures for line in lines)
-    for name, size in simulator.least_bytes(2).items():
+    least = simulator.least_bytes(simulator.arranged("start", 64, 1).neighbours)
+    assert {row["bytes"] for row in rows} == {sum(least.values())}, "of what is stepped"
+    for name, size in least.items():
         assert f"{name} {size}" in lines[0]
 
 

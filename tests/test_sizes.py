@@ -29,5 +29,8 @@ def test_offenders_are_found(tmp_path: Path) -> None:
         "sim/module.py:1 long: 61 lines", "sim/module.py:62 wide: 9 arguments"
     ]  # fmt: skip
     assert list(SIZES["bare_rows"](tmp_path)) == ["sim/module.py:64 block[3, 0]"]
+    some = ", ".join(f"a{i}" for i in range(6))
+    module.write_text(f"def every({some}, /, b, *c, d, **e): ...\n")
+    assert SIZES["offenders"](tmp_path) == ["sim/module.py:1 every: 10 arguments"]
     module.write_text("\n" * 401)
     assert SIZES["offenders"](tmp_path) == ["sim/module.py: 401 lines, of 400"]
