@@ -59,9 +59,10 @@ def functions(package: Path = PACKAGE) -> Iterator[Function]:
             count = sum(argument is not None for argument in (*positional, *given))
             count -= bool(positional) and positional[0].arg in ("self", "cls")
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
             yield Function(
-                f"{path.relative_to(package)}:{node.lineno}", node.name,
-                (node.end_lineno or node.lineno) - node.lineno + 1, count, _reason(lines[: first - 1]),
+                f"{path.relative_to(package)}:{node.lineno}", node.name, length, count,
+                _reason(lines[: first - 1]),
             )  # fmt: skip
 
 
