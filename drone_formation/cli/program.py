@@ -13,8 +13,8 @@ from .options import PROGRAM, Parser
 
 #: Which extra brings a module that is missing.
 EXTRAS = {
-    "pygame": "render", "imageio": "render", "imageio_ffmpeg": "render", "PIL": "render",
-    "torch": "train", "stable_baselines3": "train", "tensorboard": "train", "tqdm": "train",
+    "pygame": "render", "imageio_ffmpeg": "render", "PIL": "render",
+    "torch": "train", "stable_baselines3": "train", "tensorboard": "train", "tqdm": "render",
     "scipy": "assignment", "matplotlib": "plots", "supersuit": "train",
 }  # fmt: skip
 
