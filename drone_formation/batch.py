@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -13,7 +11,7 @@ import numpy as np
 from . import observation
 from .disturbances import Disturbances
 from .sim import layout, step
-from .sim._jit import COMPILED, as_records
+from .sim._jit import COMPILED, as_records, telling_of_compilation
 from .threads import Threads
 from .trajectories import Trajectory
 
@@ -23,19 +21,13 @@ _compiled_for: set[tuple[bool, ...]] = set()
 
 @contextmanager
 def _compiling(*kind: bool) -> Iterator[None]:
-    """Around a first call, which compiles: tell a user who waits."""
+    """Around a call that may be the first of its kind, and so may compile."""
     if kind in _compiled_for or not COMPILED:
         yield
         return
-    text = "drone_formation: compiling the simulator (once; later starts read it from a cache)"
-    timer = threading.Timer(2.0, print, [text], {"file": sys.stderr, "flush": True})
-    timer.daemon = True
-    timer.start()
-    try:
+    with telling_of_compilation("simulator"):
         yield
-        _compiled_for.add(kind)
-    finally:
-        timer.cancel()
+    _compiled_for.add(kind)
 
 
 class Batch:

@@ -61,7 +61,3 @@ class RewardWeights:
                 raise ValueError(
                     f"RewardWeights: {field.name} must be from 0 to 1e6, got {value!r}"
                 )
-
-    def as_row(self) -> np.ndarray:
-        """The weights in the order of their declaration, float32, shape ``(9,)``."""
-        return np.array([getattr(self, field.name) for field in fields(self)], np.float32)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import pygame
 
+from ..sim._jit import telling_of_compilation
 from .backdrop import HORIZON, Backdrop
 from .camera import NEAR, Camera, Size, View, as_view
 from .overlay import Text, draw_hud
@@ -323,14 +322,8 @@ def _compilation_notice() -> Iterator[None]:
     if getattr(paint_rows, "signatures", True):  # compiled already, or not compiled at all
         yield
         return
-    text = "drone_formation: compiling the renderer (once; later starts read it from a cache)"
-    timer = threading.Timer(2.0, print, [text], {"file": sys.stderr, "flush": True})
-    timer.daemon = True
-    timer.start()
-    try:
+    with telling_of_compilation("renderer"):
         yield
-    finally:
-        timer.cancel()
 
 
 def _exposure(pixels: np.ndarray, lights: np.ndarray, size: Size) -> np.ndarray:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -98,6 +100,19 @@ def compiled(**options: Any) -> Decorator:
         return dispatcher
 
     return decorate
+
+
+@contextmanager
+def telling_of_compilation(what: str) -> Iterator[None]:
+    """Around a first call, which compiles or reads the cache: tell a user who waits."""
+    text = f"drone_formation: compiling the {what} (once; later starts read it from a cache)"
+    timer = threading.Timer(2.0, print, [text], {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def as_records(array: np.ndarray) -> np.ndarray:
